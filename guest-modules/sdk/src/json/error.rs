@@ -1,0 +1,115 @@
+//! What is wrong with one field, with its path growing as the error leaves the nested values.
+
+use core::fmt::{self, Display, Write as _};
+use serde::de::{self, Expected, Unexpected};
+
+/// An error at a field.
+#[derive(Debug)]
+pub(super) struct Error {
+    /// The path of the field, `teams[2].name`; empty for the whole.
+    pub(super) field: String,
+    /// What is wrong.
+    pub(super) message: String,
+}
+
+impl Error {
+    /// The same error, seen from the object that holds the field.
+    pub(super) fn in_field(mut self, key: &str) -> Self {
+        if !self.field.is_empty() && !self.field.starts_with('[') {
+            self.field.insert(0, '.');
+        }
+        self.field.insert_str(0, key);
+        self
+    }
+
+    /// The same error, seen from the array that holds the element.
+    pub(super) fn in_element(mut self, index: usize) -> Self {
+        if !self.field.is_empty() && !self.field.starts_with('[') {
+            self.field.insert(0, '.');
+        }
+        self.field.insert_str(0, &format!("[{index}]"));
+        self
+    }
+
+    /// A value of another form than the one expected.
+    pub(super) fn instead_of(found: &str, expected: &dyn Expected) -> Self {
+        de::Error::custom(format_args!("must be {expected}, not {found}"))
+    }
+
+    fn not_one_of(name: &str, what: &str, known: &[&str]) -> Self {
+        let mut message = String::from(what);
+        for (index, known) in known.iter().enumerate() {
+            message.push_str(if index == 0 { "; known: `" } else { "`, `" });
+            message.push_str(known);
+        }
+        if !known.is_empty() {
+            message.push('`');
+        }
+        Self { field: name.into(), message }
+    }
+}
+
+impl de::Error for Error {
+    fn custom<T: Display>(message: T) -> Self {
+        let mut text = String::new();
+        // Writing to a String fails only when the value's own Display does; then what it wrote stands.
+        let _ = write!(text, "{message}");
+        Self { field: String::new(), message: text }
+    }
+
+    // serde's own wording prints the value, and with it the code that prints floating point numbers.
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::instead_of(name_of(&found), expected)
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        match found {
+            Unexpected::Unsigned(number) => {
+                de::Error::custom(format_args!("must be {expected}, not {number}"))
+            }
+            Unexpected::Signed(number) => {
+                de::Error::custom(format_args!("must be {expected}, not {number}"))
+            }
+            other => Self::instead_of(name_of(&other), expected),
+        }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { field: field.into(), message: "is missing".into() }
+    }
+
+    fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
+        Self::not_one_of(field, "is not a setting of this policy", known)
+    }
+
+    fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
+        let mut error = Self::not_one_of("", "` is not a known value", known);
+        error.message.insert_str(0, variant);
+        error.message.insert(0, '`');
+        error
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self { field: field.into(), message: "is given twice".into() }
+    }
+}
+
+fn name_of(found: &Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "a boolean",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Str(_) | Unexpected::Char(_) => "this string",
+        Unexpected::Unit | Unexpected::Option => "null",
+        Unexpected::Seq | Unexpected::Bytes(_) => "an array",
+        Unexpected::Map => "an object",
+        _ => "this value",
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Error {}

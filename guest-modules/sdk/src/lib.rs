@@ -1,0 +1,95 @@
+//! Write policies for the ECR Secret Operator in plain Rust.
+//!
+//! A policy decides, for one resource that asks for ECR credentials, how the generated Secret is named
+//! and labelled, which service accounts get it, and when its token is renewed. It is a pure function
+//! from a [`Request`] to a [`Decision`] or a [`Refusal`]: it has no clock, no network, no files, and
+//! the operator validates whatever it answers.
+//!
+//! Implement [`Policy`] and name it in [`export!`]:
+//!
+//! ```
+//! use ecr_policy::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Settings {
+//!     team: String,
+//! }
+//!
+//! struct ByTeam;
+//!
+//! impl Policy for ByTeam {
+//!     type Settings = Settings;
+//!
+//!     fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
+//!         Ok(request
+//!             .default_decision()
+//!             .with_name(format!("{}-{}", settings.team, request.resource.name))
+//!             .with_label("team", settings.team)
+//!             .link("builder", Use::Mount)
+//!             .refresh_before_expiry(3600))
+//!     }
+//! }
+//!
+//! ecr_policy::export!(ByTeam);
+//!
+//! // A policy is tested as any other Rust code, with no WebAssembly in sight:
+//! let request = ecr_policy::test::request("shop", "ecr").with_settings(r#"{"team": "web"}"#);
+//! let decision = evaluate::<ByTeam>(&request).unwrap();
+//! assert_eq!(decision.secret_name, "web-ecr");
+//! ```
+//!
+//! On `wasm32` targets `export!` makes the crate (`crate-type = ["cdylib", "rlib"]`) a component of the
+//! world `mobb:ecr-policy/policy@1.0.0`; on others it only checks that the type is a policy. A policy needs no
+//! dependency but this crate, and `serde` when it has settings of its own.
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod component;
+mod extend;
+mod json;
+mod policy;
+pub mod test;
+
+pub use ecr_policy_model::{
+    AccountLink, Decision, FieldError, Refresh, Refusal, Request, Resource, ResourceKind,
+    ServiceAccount, TokenWindow, default_decision,
+};
+pub use extend::{DecisionExt, RefusalExt, RequestExt, ServiceAccountExt, Use};
+pub use policy::{NoSettings, Policy, evaluate, parse_settings};
+
+/// Everything that a policy and its tests use, for one `use ecr_policy::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Refresh, Refusal,
+        RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, ServiceAccount,
+        ServiceAccountExt as _, TokenWindow, Use, evaluate,
+    };
+    pub use crate::test::RequestBuilder as _;
+}
+
+/// Makes a type that implements [`Policy`] the policy of this crate's component.
+///
+/// Call it once, at the root of the crate. On native targets nothing is exported, so `cargo test` works
+/// as in any other crate.
+#[macro_export]
+macro_rules! export {
+    ($policy:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = $crate::component::Component<$policy>;
+            $crate::component::bindings::export_policy!(
+                Exported with_types_in $crate::component::bindings
+            );
+        };
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = {
+            const fn is_a_policy<P: $crate::Policy>() {}
+            is_a_policy::<$policy>();
+        };
+    };
+}
+
+/// The example of the workspace's README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

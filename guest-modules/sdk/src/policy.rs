@@ -1,0 +1,57 @@
+//! What a policy is, and the one entry that both the component and the tests use.
+
+use ecr_policy_model::{Decision, Refusal, Request};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::json;
+
+/// A policy: a pure function from a request to a decision.
+pub trait Policy {
+    /// What `spec.policy.settings` of a resource means to this policy. The type says through serde
+    /// what is required (`#[serde(default)]` for what is not) and whether unknown fields are
+    /// mistakes (`#[serde(deny_unknown_fields)]`, recommended: it finds the misspelt ones).
+    /// [`NoSettings`] for a policy that has none.
+    type Settings: DeserializeOwned;
+
+    /// Decides about one resource. Start from `request.default_decision()`, which is what the
+    /// operator does without a policy.
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] forbids credentials for this resource; [`Refusal::InvalidSettings`] is for
+    /// settings that have the right form and the wrong content. Both reach the user as the status of the
+    /// resource, so the text should name what to change. The last good Secret stays in either case.
+    fn decide(request: &Request, settings: Self::Settings) -> Result<Decision, Refusal>;
+
+    /// Reads the settings' JSON text. Override it only to take the text in another way than serde's.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidSettings`] with the path of the field that does not fit.
+    fn settings(text: &str) -> Result<Self::Settings, Refusal> {
+        parse_settings(text)
+    }
+}
+
+/// Evaluates a policy: reads the settings, then decides. The exported component calls this, and so
+/// should tests.
+///
+/// # Errors
+/// The policy's refusal, or [`Refusal::InvalidSettings`] when the settings do not fit its type.
+pub fn evaluate<P: Policy>(request: &Request) -> Result<Decision, Refusal> {
+    P::decide(request, P::settings(&request.settings)?)
+}
+
+/// Reads settings from JSON text into any type that serde can read. Empty text means `{}`.
+///
+/// # Errors
+/// [`Refusal::InvalidSettings`] with one field error: the path of the first field that does not fit
+/// (`labels.owner`, `teams[2]`; empty for the whole) and what is wrong with it.
+pub fn parse_settings<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    let text = if text.trim_ascii().is_empty() { "{}" } else { text };
+    json::from_str(text).map_err(|error| Refusal::InvalidSettings(vec![error]))
+}
+
+/// The settings of a policy that has none: every field is refused as unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
