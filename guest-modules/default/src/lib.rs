@@ -32,24 +32,42 @@ mod tests {
     #[test]
     fn it_decides_as_the_operator_does_without_a_policy() {
         let mut request = request("shop", "ecr");
-        request.resource.service_accounts =
-            vec![AccountLink { name: "builder".into(), image_pull: false, mount: true }];
-        assert_eq!(evaluate::<Default>(&request).unwrap(), default_decision(&request));
-        assert_eq!(evaluate::<Default>(&request).unwrap().service_accounts.len(), 1);
+        request.resource.service_accounts = vec![AccountLink {
+            name: "builder".into(),
+            image_pull: false,
+            mount: true,
+        }];
+        assert_eq!(
+            evaluate::<Default>(&request).unwrap(),
+            default_decision(&request)
+        );
+        assert_eq!(
+            evaluate::<Default>(&request)
+                .unwrap()
+                .service_accounts
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn a_resource_that_names_no_secret_gets_no_name() {
         let mut request = request("shop", "ecr");
         request.resource.generated_secret_name = None;
-        assert_eq!(evaluate::<Default>(&request).unwrap(), default_decision(&request));
+        assert_eq!(
+            evaluate::<Default>(&request).unwrap(),
+            default_decision(&request)
+        );
     }
 
     #[test]
     fn settings_are_ignored_as_the_operator_ignores_them() {
         for settings in ["", "{}", r#"{"any": ["thing"]}"#, "not JSON"] {
             let request = request("shop", "ecr").with_settings(settings);
-            assert_eq!(evaluate::<Default>(&request).unwrap(), default_decision(&request));
+            assert_eq!(
+                evaluate::<Default>(&request).unwrap(),
+                default_decision(&request)
+            );
         }
     }
 }

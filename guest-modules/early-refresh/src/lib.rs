@@ -46,13 +46,19 @@ impl Policy for EarlyRefresh {
                 ));
             }
             (None, Some(0)) => {
-                return Err(Refusal::invalid_setting("after_seconds", "must be at least 1"));
+                return Err(Refusal::invalid_setting(
+                    "after_seconds",
+                    "must be at least 1",
+                ));
             }
             (None, Some(seconds)) => return Ok(decision.refresh_after_issue(seconds)),
             (percent, None) => percent.unwrap_or(DEFAULT_PERCENT),
         };
         if !(1..=90).contains(&percent) {
-            return Err(Refusal::invalid_setting("before_expiry_percent", "must be 1 to 90"));
+            return Err(Refusal::invalid_setting(
+                "before_expiry_percent",
+                "must be 1 to 90",
+            ));
         }
         Ok(match request.token_life() {
             Some(life) => decision.refresh_before_expiry(share(life, percent)),
@@ -82,7 +88,9 @@ mod tests {
 
     fn wrong_field(settings: &str) -> String {
         let refusal = refresh(settings).unwrap_err();
-        let Refusal::InvalidSettings(errors) = refusal else { panic!("{refusal:?}") };
+        let Refusal::InvalidSettings(errors) = refusal else {
+            panic!("{refusal:?}")
+        };
         errors[0].field.clone()
     }
 
@@ -95,21 +103,31 @@ mod tests {
     fn the_share_and_the_fixed_time_come_from_the_settings() {
         let share = refresh(r#"{"before_expiry_percent": 50}"#).unwrap();
         assert_eq!(share, Refresh::BeforeExpiry(6 * 3600));
-        assert_eq!(refresh(r#"{"after_seconds": 60}"#).unwrap(), Refresh::AfterIssue(60));
+        assert_eq!(
+            refresh(r#"{"after_seconds": 60}"#).unwrap(),
+            Refresh::AfterIssue(60)
+        );
     }
 
     #[test]
     fn before_the_first_token_the_operators_time_stands() {
         let mut request = request("shop", "ecr");
         request.token = None;
-        assert_eq!(evaluate::<EarlyRefresh>(&request).unwrap().refresh, Refresh::HostDefault);
+        assert_eq!(
+            evaluate::<EarlyRefresh>(&request).unwrap().refresh,
+            Refresh::HostDefault
+        );
     }
 
     #[test]
     fn any_token_window_gives_a_time() {
         for (issued_at, expires_at) in [(NOW, NOW), (NOW, NOW + 3), (NOW, 0), (0, u64::MAX)] {
-            let mut request = request("shop", "ecr").with_settings(r#"{"before_expiry_percent": 90}"#);
-            request.token = Some(TokenWindow { issued_at, expires_at });
+            let mut request =
+                request("shop", "ecr").with_settings(r#"{"before_expiry_percent": 90}"#);
+            request.token = Some(TokenWindow {
+                issued_at,
+                expires_at,
+            });
             let refresh = evaluate::<EarlyRefresh>(&request).unwrap().refresh;
             assert!(matches!(refresh, Refresh::BeforeExpiry(1..)), "{refresh:?}");
         }
@@ -117,12 +135,24 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_named() {
-        assert_eq!(wrong_field(r#"{"before_expiry_percent": 0}"#), "before_expiry_percent");
-        assert_eq!(wrong_field(r#"{"before_expiry_percent": 91}"#), "before_expiry_percent");
-        assert_eq!(wrong_field(r#"{"before_expiry_percent": "x"}"#), "before_expiry_percent");
+        assert_eq!(
+            wrong_field(r#"{"before_expiry_percent": 0}"#),
+            "before_expiry_percent"
+        );
+        assert_eq!(
+            wrong_field(r#"{"before_expiry_percent": 91}"#),
+            "before_expiry_percent"
+        );
+        assert_eq!(
+            wrong_field(r#"{"before_expiry_percent": "x"}"#),
+            "before_expiry_percent"
+        );
         assert_eq!(wrong_field(r#"{"after_seconds": 0}"#), "after_seconds");
         assert_eq!(wrong_field(r#"{"after_seconds": -1}"#), "after_seconds");
-        assert_eq!(wrong_field(r#"{"after_seconds": 1, "before_expiry_percent": 1}"#), "after_seconds");
+        assert_eq!(
+            wrong_field(r#"{"after_seconds": 1, "before_expiry_percent": 1}"#),
+            "after_seconds"
+        );
         assert_eq!(wrong_field(r#"{"after": 1}"#), "after");
     }
 }

@@ -7,9 +7,10 @@
 //! |---|---|
 //! | `nothing` | the default decision: the module behaves |
 //! | `loop` | computes for ever |
-//! | `eat-memory` | allocates and touches 1 MiB again and again, for ever |
+//! | `eat-memory` | allocates 1 MiB again and again, for ever |
 //! | `trap` | executes `unreachable` by a panic |
-//! | `recurse` | calls itself until the stack ends |
+//! | `recurse` | calls itself until the host's stack for WebAssembly ends (`count` calls deep) |
+//! | `recurse-in-memory` | the same with large frames, which fill the stack that the guest has in its own memory |
 //! | `million-labels`, `million-accounts` | a decision with `count` different labels, links |
 //! | `huge-name`, `huge-label` | a Secret name, a label value of `count` bytes |
 //! | `invalid-name` | a Secret name that is no RFC 1123 subdomain |
@@ -41,6 +42,7 @@ pub enum Misdeed {
     EatMemory,
     Trap,
     Recurse,
+    RecurseInMemory,
     MillionLabels,
     MillionAccounts,
     HugeName,
@@ -92,18 +94,28 @@ pub struct Hostile;
 impl Policy for Hostile {
     type Settings = Settings;
 
-    fn decide(request: &Request, Settings { misdeed, count }: Settings) -> Result<Decision, Refusal> {
+    fn decide(
+        request: &Request,
+        Settings { misdeed, count }: Settings,
+    ) -> Result<Decision, Refusal> {
         let mut decision = request.default_decision();
-        let link = |name: String| AccountLink { name, image_pull: true, mount: false };
+        let link = |name: String| AccountLink {
+            name,
+            image_pull: true,
+            mount: false,
+        };
         Ok(match misdeed {
             Misdeed::Nothing => decision,
             Misdeed::Loop => compute_for_ever(),
             Misdeed::EatMemory => eat_memory(),
             Misdeed::Trap => panic!("the hostile policy traps as its settings say"),
-            Misdeed::Recurse => decision.refresh_at(recurse(1)),
+            Misdeed::Recurse => decision.refresh_at(recurse(count)),
+            Misdeed::RecurseInMemory => decision.refresh_at(recurse_in_memory(count)),
             // Pushed, not set: `with_label` looks for the key each time.
             Misdeed::MillionLabels => {
-                decision.labels = (0..count).map(|n| (format!("l{n}"), String::new())).collect();
+                decision.labels = (0..count)
+                    .map(|n| (format!("l{n}"), String::new()))
+                    .collect();
                 decision
             }
             Misdeed::MillionAccounts => {
@@ -121,7 +133,9 @@ impl Policy for Hostile {
                 decision.with_annotation("ecr.mobb.redhat.com/adopt", "true")
             }
             Misdeed::DuplicateLabels => {
-                decision.labels = ["a", "b"].map(|value| ("twice".into(), value.into())).into();
+                decision.labels = ["a", "b"]
+                    .map(|value| ("twice".into(), value.into()))
+                    .into();
                 decision
             }
             Misdeed::DuplicateAccounts => {
@@ -141,7 +155,10 @@ impl Policy for Hostile {
             }
             Misdeed::HugeRefusal => return Err(Refusal::denied("w".repeat(count))),
             Misdeed::MillionErrors => {
-                let error = |n| FieldError { field: format!("f{n}"), message: "is wrong".into() };
+                let error = |n| FieldError {
+                    field: format!("f{n}"),
+                    message: "is wrong".into(),
+                };
                 return Err(Refusal::InvalidSettings((0..count).map(error).collect()));
             }
             Misdeed::HugeLog => {
@@ -159,18 +176,31 @@ fn compute_for_ever() -> ! {
     }
 }
 
+/// Touches one byte of each MiB only, so that memory and not fuel is what ends.
 fn eat_memory() -> ! {
     let mut meals = Vec::new();
     loop {
-        meals.push(core::hint::black_box(vec![1_u8; 1 << 20]));
+        let mut meal = Vec::with_capacity(1 << 20);
+        meal.push(1_u8);
+        meals.push(core::hint::black_box(meal));
     }
 }
 
-/// Never ends; the array and the use after the call keep the compiler from making it a loop.
-#[allow(unconditional_recursion, reason = "that is the misdeed")]
-fn recurse(depth: u64) -> u64 {
-    let frame = core::hint::black_box([depth; 16]);
-    recurse(depth + 1).wrapping_add(core::hint::black_box(frame)[3])
+/// Not a loop after optimization, because the work after the call is not associative.
+fn recurse(depth: usize) -> u64 {
+    if depth == 0 {
+        return 1;
+    }
+    recurse(depth - 1).rotate_left(7).wrapping_mul(depth as u64)
+}
+
+/// Keeps an array in every frame; an array lives in linear memory, unlike `recurse`'s numbers.
+fn recurse_in_memory(depth: usize) -> u64 {
+    let frame = core::hint::black_box([depth as u64; 16]);
+    if depth == 0 {
+        return frame[0];
+    }
+    recurse_in_memory(depth - 1).wrapping_mul(core::hint::black_box(frame)[3])
 }
 
 ecr_policy::export!(Hostile);
@@ -194,18 +224,46 @@ mod tests {
 
     #[test]
     fn sizes_come_from_the_settings() {
-        assert_eq!(decide(r#"{"do": "million-labels", "count": 7}"#).unwrap().labels.len(), 7);
-        assert_eq!(decide(r#"{"do": "huge-name"}"#).unwrap().secret_name.len(), 1_000_000);
+        assert!(decide(r#"{"do": "recurse", "count": 9}"#).is_ok());
+        assert!(decide(r#"{"do": "recurse-in-memory", "count": 9}"#).is_ok());
+        assert_eq!(
+            decide(r#"{"do": "million-labels", "count": 7}"#)
+                .unwrap()
+                .labels
+                .len(),
+            7
+        );
+        assert_eq!(
+            decide(r#"{"do": "huge-name"}"#).unwrap().secret_name.len(),
+            1_000_000
+        );
     }
 
     #[test]
     fn misdeeds_are_what_their_names_say() {
         let past = decide(r#"{"do": "past-time"}"#).unwrap().refresh;
         assert!(matches!(past, Refresh::At(time) if time < ecr_policy::test::NOW));
-        assert_eq!(decide(r#"{"do": "year-9999"}"#).unwrap().refresh, Refresh::At(YEAR_9999));
-        assert!(decide(r#"{"do": "foreign-namespace-name"}"#).unwrap().secret_name.contains('/'));
-        assert_eq!(decide(r#"{"do": "duplicate-labels"}"#).unwrap().labels.len(), 2);
-        assert!(matches!(decide(r#"{"do": "deny"}"#), Err(Refusal::Denied(_))));
+        assert_eq!(
+            decide(r#"{"do": "year-9999"}"#).unwrap().refresh,
+            Refresh::At(YEAR_9999)
+        );
+        assert!(
+            decide(r#"{"do": "foreign-namespace-name"}"#)
+                .unwrap()
+                .secret_name
+                .contains('/')
+        );
+        assert_eq!(
+            decide(r#"{"do": "duplicate-labels"}"#)
+                .unwrap()
+                .labels
+                .len(),
+            2
+        );
+        assert!(matches!(
+            decide(r#"{"do": "deny"}"#),
+            Err(Refusal::Denied(_))
+        ));
     }
 
     #[test]

@@ -38,19 +38,27 @@ impl Policy for LabelSelectedAccounts {
 
     fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
         if settings.label.is_empty() {
-            return Err(Refusal::invalid_setting("label", "must be the key of a label"));
+            return Err(Refusal::invalid_setting(
+                "label",
+                "must be the key of a label",
+            ));
         }
         if settings.uses.is_empty() {
-            return Err(Refusal::invalid_setting("use", "must hold `ImagePull`, `Mount` or both"));
+            return Err(Refusal::invalid_setting(
+                "use",
+                "must hold `ImagePull`, `Mount` or both",
+            ));
         }
         let selected = request.service_accounts.iter().filter(|account| {
-            account.label(&settings.label).is_some_and(|found| {
-                settings.value.as_ref().is_none_or(|wanted| wanted == found)
-            })
+            account
+                .label(&settings.label)
+                .is_some_and(|found| settings.value.as_ref().is_none_or(|wanted| wanted == found))
         });
-        Ok(selected.fold(request.default_decision(), |decision, account| {
-            decision.link(&account.name, &settings.uses)
-        }))
+        Ok(
+            selected.fold(request.default_decision(), |decision, account| {
+                decision.link(&account.name, &settings.uses)
+            }),
+        )
     }
 }
 
@@ -67,18 +75,27 @@ mod tests {
             .with_account("web", &[("ecr-pull", "true")])
             .with_account("batch", &[("ecr-pull", "false"), ("tier", "back")])
             .with_settings(settings);
-        request.resource.service_accounts =
-            vec![AccountLink { name: "web".into(), image_pull: false, mount: true }];
+        request.resource.service_accounts = vec![AccountLink {
+            name: "web".into(),
+            image_pull: false,
+            mount: true,
+        }];
         evaluate::<LabelSelectedAccounts>(&request)
     }
 
     fn link(name: &str, image_pull: bool, mount: bool) -> AccountLink {
-        AccountLink { name: name.into(), image_pull, mount }
+        AccountLink {
+            name: name.into(),
+            image_pull,
+            mount,
+        }
     }
 
     fn wrong_field(settings: &str) -> String {
         let refusal = decide(settings).unwrap_err();
-        let Refusal::InvalidSettings(errors) = refusal else { panic!("{refusal:?}") };
+        let Refusal::InvalidSettings(errors) = refusal else {
+            panic!("{refusal:?}")
+        };
         errors[0].field.clone()
     }
 
@@ -101,7 +118,10 @@ mod tests {
     #[test]
     fn the_uses_come_from_the_settings() {
         let decision = decide(r#"{"label": "tier", "use": ["Mount", "ImagePull"]}"#).unwrap();
-        assert_eq!(decision.service_accounts, [link("web", false, true), link("batch", true, true)]);
+        assert_eq!(
+            decision.service_accounts,
+            [link("web", false, true), link("batch", true, true)]
+        );
     }
 
     #[test]

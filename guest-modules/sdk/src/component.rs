@@ -66,7 +66,10 @@ fn request_in(request: wit::Request) -> model::Request {
         service_accounts: request
             .service_accounts
             .into_iter()
-            .map(|account| model::ServiceAccount { name: account.name, labels: account.labels })
+            .map(|account| model::ServiceAccount {
+                name: account.name,
+                labels: account.labels,
+            })
             .collect(),
         token: request.token.map(|token| model::TokenWindow {
             issued_at: token.issued_at,
@@ -77,7 +80,11 @@ fn request_in(request: wit::Request) -> model::Request {
 }
 
 fn link_in(link: wit::AccountLink) -> model::AccountLink {
-    model::AccountLink { name: link.name, image_pull: link.image_pull, mount: link.mount }
+    model::AccountLink {
+        name: link.name,
+        image_pull: link.image_pull,
+        mount: link.mount,
+    }
 }
 
 fn decision_out(decision: model::Decision) -> wit::Decision {
@@ -108,7 +115,10 @@ fn refusal_out(refusal: model::Refusal) -> wit::Refusal {
         model::Refusal::InvalidSettings(errors) => wit::Refusal::InvalidSettings(
             errors
                 .into_iter()
-                .map(|error| wit::FieldError { field: error.field, message: error.message })
+                .map(|error| wit::FieldError {
+                    field: error.field,
+                    message: error.message,
+                })
                 .collect(),
         ),
         model::Refusal::Denied(why) => wit::Refusal::Denied(why),

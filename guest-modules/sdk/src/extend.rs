@@ -1,6 +1,8 @@
 //! What makes the plain types pleasant to decide with.
 
-use ecr_policy_model::{AccountLink, Decision, FieldError, Refresh, Refusal, Request, ServiceAccount};
+use ecr_policy_model::{
+    AccountLink, Decision, FieldError, Refresh, Refusal, Request, ServiceAccount,
+};
 use serde::Deserialize;
 
 /// A list of a service account that can name the Secret. Reads from settings as `"ImagePull"` or
@@ -9,7 +11,7 @@ use serde::Deserialize;
 pub enum Use {
     /// `imagePullSecrets`: kubelet pulls with it.
     ImagePull,
-    /// `secrets`: OpenShift mounts it into builds.
+    /// `secrets`: builds on an `OpenShift` cluster mount it.
     Mount,
 }
 
@@ -49,7 +51,8 @@ impl RequestExt for Request {
     }
 
     fn token_life(&self) -> Option<u64> {
-        self.token.map(|token| token.expires_at.saturating_sub(token.issued_at))
+        self.token
+            .map(|token| token.expires_at.saturating_sub(token.issued_at))
     }
 }
 
@@ -121,12 +124,20 @@ impl DecisionExt for Decision {
         let uses = uses.as_ref();
         let (image_pull, mount) = (uses.contains(&Use::ImagePull), uses.contains(&Use::Mount));
         let name = account.into();
-        match self.service_accounts.iter_mut().find(|link| link.name == name) {
+        match self
+            .service_accounts
+            .iter_mut()
+            .find(|link| link.name == name)
+        {
             Some(link) => {
                 link.image_pull |= image_pull;
                 link.mount |= mount;
             }
-            None => self.service_accounts.push(AccountLink { name, image_pull, mount }),
+            None => self.service_accounts.push(AccountLink {
+                name,
+                image_pull,
+                mount,
+            }),
         }
         self
     }
@@ -167,12 +178,18 @@ impl RefusalExt for Refusal {
     }
 
     fn invalid_setting(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Refusal::InvalidSettings(vec![FieldError { field: field.into(), message: message.into() }])
+        Refusal::InvalidSettings(vec![FieldError {
+            field: field.into(),
+            message: message.into(),
+        }])
     }
 }
 
 fn value_of<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1.as_str())
+    pairs
+        .iter()
+        .find(|pair| pair.0 == key)
+        .map(|pair| pair.1.as_str())
 }
 
 fn set(pairs: &mut Vec<(String, String)>, key: String, value: String) {
@@ -189,7 +206,9 @@ mod tests {
 
     #[test]
     fn setting_a_label_twice_keeps_the_last_value() {
-        let decision = Decision::default().with_label("team", "a").with_label("team", "b");
+        let decision = Decision::default()
+            .with_label("team", "a")
+            .with_label("team", "b");
         assert_eq!(decision.labels, [("team".to_owned(), "b".to_owned())]);
     }
 
@@ -199,8 +218,15 @@ mod tests {
             .link("builder", Use::Mount)
             .link("default", [Use::ImagePull, Use::Mount])
             .link("builder", vec![Use::ImagePull]);
-        let both = |name: &str| AccountLink { name: name.into(), image_pull: true, mount: true };
-        assert_eq!(decision.service_accounts, [both("builder"), both("default")]);
+        let both = |name: &str| AccountLink {
+            name: name.into(),
+            image_pull: true,
+            mount: true,
+        };
+        assert_eq!(
+            decision.service_accounts,
+            [both("builder"), both("default")]
+        );
         assert!(decision.without_links().service_accounts.is_empty());
     }
 
@@ -208,7 +234,10 @@ mod tests {
     fn the_last_refresh_time_wins() {
         let decision = Decision::default().refresh_at(7).refresh_after_issue(8);
         assert_eq!(decision.refresh, Refresh::AfterIssue(8));
-        assert_eq!(decision.refresh_before_expiry(9).refresh, Refresh::BeforeExpiry(9));
+        assert_eq!(
+            decision.refresh_before_expiry(9).refresh,
+            Refresh::BeforeExpiry(9)
+        );
     }
 
     #[test]

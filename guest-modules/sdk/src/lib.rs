@@ -59,12 +59,12 @@ pub use policy::{NoSettings, Policy, evaluate, parse_settings};
 
 /// Everything that a policy and its tests use, for one `use ecr_policy::prelude::*;`.
 pub mod prelude {
+    pub use crate::test::RequestBuilder as _;
     pub use crate::{
         AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Refresh, Refusal,
         RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, ServiceAccount,
         ServiceAccountExt as _, TokenWindow, Use, evaluate,
     };
-    pub use crate::test::RequestBuilder as _;
 }
 
 /// Makes a type that implements [`Policy`] the policy of this crate's component.

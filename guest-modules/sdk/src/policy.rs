@@ -47,7 +47,11 @@ pub fn evaluate<P: Policy>(request: &Request) -> Result<Decision, Refusal> {
 /// [`Refusal::InvalidSettings`] with one field error: the path of the first field that does not fit
 /// (`labels.owner`, `teams[2]`; empty for the whole) and what is wrong with it.
 pub fn parse_settings<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
-    let text = if text.trim_ascii().is_empty() { "{}" } else { text };
+    let text = if text.trim_ascii().is_empty() {
+        "{}"
+    } else {
+        text
+    };
     json::from_str(text).map_err(|error| Refusal::InvalidSettings(vec![error]))
 }
 

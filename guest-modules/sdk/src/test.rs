@@ -10,7 +10,10 @@ pub const NOW: u64 = 1_767_225_600;
 /// accounts `builder`, `default` and `deployer` without labels, a token that was issued at [`NOW`] and
 /// lives 12 hours, no settings. Change what the test is about: all fields are public.
 pub fn request(namespace: &str, name: &str) -> Request {
-    let account = |name: &str| ServiceAccount { name: name.into(), labels: Vec::new() };
+    let account = |name: &str| ServiceAccount {
+        name: name.into(),
+        labels: Vec::new(),
+    };
     Request {
         now: NOW,
         resource: Resource {
@@ -24,7 +27,10 @@ pub fn request(namespace: &str, name: &str) -> Request {
             ..Resource::default()
         },
         service_accounts: vec![account("builder"), account("default"), account("deployer")],
-        token: Some(TokenWindow { issued_at: NOW, expires_at: NOW + 12 * 3600 }),
+        token: Some(TokenWindow {
+            issued_at: NOW,
+            expires_at: NOW + 12 * 3600,
+        }),
         settings: "{}".into(),
     }
 }
@@ -47,8 +53,14 @@ impl RequestBuilder for Request {
     }
 
     fn with_account(mut self, name: &str, labels: &[(&str, &str)]) -> Self {
-        let labels = labels.iter().map(|&(key, value)| (key.into(), value.into())).collect();
-        self.service_accounts.push(ServiceAccount { name: name.into(), labels });
+        let labels = labels
+            .iter()
+            .map(|&(key, value)| (key.into(), value.into()))
+            .collect();
+        self.service_accounts.push(ServiceAccount {
+            name: name.into(),
+            labels,
+        });
         self.service_accounts.sort_by(|a, b| a.name.cmp(&b.name));
         self
     }

@@ -41,7 +41,11 @@ impl Policy for TeamPrefix {
     type Settings = Settings;
 
     fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
-        let Settings { prefix, labels, namespaces } = settings;
+        let Settings {
+            prefix,
+            labels,
+            namespaces,
+        } = settings;
         check_prefix(&prefix)?;
         let namespace = &request.resource.namespace;
         if namespaces.is_some_and(|allowed| !allowed.contains(namespace)) {
@@ -50,7 +54,10 @@ impl Policy for TeamPrefix {
             )));
         }
         let own = request.resource.generated_secret_name.as_ref();
-        let name = format!("{prefix}-{namespace}-{}", own.unwrap_or(&request.resource.name));
+        let name = format!(
+            "{prefix}-{namespace}-{}",
+            own.unwrap_or(&request.resource.name)
+        );
         if name.len() > NAME_MAX {
             return Err(Refusal::denied(format!(
                 "the Secret's name would have {} characters of at most {NAME_MAX}: \
@@ -95,11 +102,17 @@ mod tests {
 
     #[test]
     fn the_name_and_the_labels_come_from_the_namespace_and_the_settings() {
-        let decision =
-            decide("ecr", r#"{"prefix": "team-a", "labels": {"tier": "web", "team": "x"}}"#).unwrap();
+        let decision = decide(
+            "ecr",
+            r#"{"prefix": "team-a", "labels": {"tier": "web", "team": "x"}}"#,
+        )
+        .unwrap();
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(decision.secret_name, "team-a-shop-ecr");
-        assert_eq!(decision.labels, [label("team", "team-a"), label("tier", "web")]);
+        assert_eq!(
+            decision.labels,
+            [label("team", "team-a"), label("tier", "web")]
+        );
     }
 
     #[test]
@@ -114,13 +127,19 @@ mod tests {
     fn a_resource_that_names_no_secret_lends_its_own_name() {
         let mut request = request("shop", "pull").with_settings(r#"{"prefix": "team-a"}"#);
         request.resource.generated_secret_name = None;
-        assert_eq!(evaluate::<TeamPrefix>(&request).unwrap().secret_name, "team-a-shop-pull");
+        assert_eq!(
+            evaluate::<TeamPrefix>(&request).unwrap().secret_name,
+            "team-a-shop-pull"
+        );
     }
 
     #[test]
     fn a_foreign_namespace_is_denied_by_name() {
-        let refusal = decide("ecr", r#"{"prefix": "team-a", "namespaces": ["other"]}"#).unwrap_err();
-        let Refusal::Denied(why) = refusal else { panic!("{refusal:?}") };
+        let refusal =
+            decide("ecr", r#"{"prefix": "team-a", "namespaces": ["other"]}"#).unwrap_err();
+        let Refusal::Denied(why) = refusal else {
+            panic!("{refusal:?}")
+        };
         assert!(why.contains("namespace shop"), "{why}");
         assert!(decide("ecr", r#"{"prefix": "team-a", "namespaces": ["shop"]}"#).is_ok());
     }
@@ -135,7 +154,9 @@ mod tests {
     fn a_prefix_that_cannot_begin_a_name_is_an_invalid_setting() {
         for prefix in ["", "-a", "a-", "Team", "a.b", &"a".repeat(64)] {
             let refusal = decide("ecr", &format!(r#"{{"prefix": "{prefix}"}}"#)).unwrap_err();
-            let Refusal::InvalidSettings(errors) = refusal else { panic!("{refusal:?}") };
+            let Refusal::InvalidSettings(errors) = refusal else {
+                panic!("{refusal:?}")
+            };
             assert_eq!(errors[0].field, "prefix");
         }
     }
@@ -144,7 +165,9 @@ mod tests {
     fn missing_and_misspelt_settings_are_named() {
         for (settings, field) in [("{}", "prefix"), (r#"{"prefx": "a"}"#, "prefx")] {
             let refusal = decide("ecr", settings).unwrap_err();
-            let Refusal::InvalidSettings(errors) = refusal else { panic!("{refusal:?}") };
+            let Refusal::InvalidSettings(errors) = refusal else {
+                panic!("{refusal:?}")
+            };
             assert_eq!(errors[0].field, field);
         }
     }

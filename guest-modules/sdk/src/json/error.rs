@@ -1,39 +1,48 @@
 //! What is wrong with one field, with its path growing as the error leaves the nested values.
 
 use core::fmt::{self, Display, Write as _};
+
+use ecr_policy_model::FieldError;
 use serde::de::{self, Expected, Unexpected};
 
-/// An error at a field.
+/// An error at a field. Boxed, because a result that fits two registers makes the code of every reader smaller.
 #[derive(Debug)]
-pub(super) struct Error {
-    /// The path of the field, `teams[2].name`; empty for the whole.
-    pub(super) field: String,
-    /// What is wrong.
-    pub(super) message: String,
+pub(super) struct Error(Box<FieldError>);
+
+impl From<Error> for FieldError {
+    fn from(error: Error) -> Self {
+        *error.0
+    }
 }
 
 impl Error {
+    fn new(field: &str, message: String) -> Self {
+        Self(Box::new(FieldError {
+            field: field.into(),
+            message,
+        }))
+    }
+
     /// The same error, seen from the object that holds the field.
+    #[cold]
     pub(super) fn in_field(mut self, key: &str) -> Self {
-        if !self.field.is_empty() && !self.field.starts_with('[') {
-            self.field.insert(0, '.');
+        let field = &mut self.0.field;
+        if !field.is_empty() && !field.starts_with('[') {
+            field.insert(0, '.');
         }
-        self.field.insert_str(0, key);
+        field.insert_str(0, key);
         self
     }
 
     /// The same error, seen from the array that holds the element.
-    pub(super) fn in_element(mut self, index: usize) -> Self {
-        if !self.field.is_empty() && !self.field.starts_with('[') {
-            self.field.insert(0, '.');
-        }
-        self.field.insert_str(0, &format!("[{index}]"));
-        self
+    #[cold]
+    pub(super) fn in_element(self, index: usize) -> Self {
+        self.in_field(&format!("[{index}]"))
     }
 
     /// A value of another form than the one expected.
-    pub(super) fn instead_of(found: &str, expected: &dyn Expected) -> Self {
-        de::Error::custom(format_args!("must be {expected}, not {found}"))
+    pub(super) fn instead_of(found: &str, wanted: impl Display) -> Self {
+        de::Error::custom(format_args!("must be {wanted}, not {found}"))
     }
 
     fn not_one_of(name: &str, what: &str, known: &[&str]) -> Self {
@@ -45,7 +54,7 @@ impl Error {
         if !known.is_empty() {
             message.push('`');
         }
-        Self { field: name.into(), message }
+        Self::new(name, message)
     }
 }
 
@@ -54,7 +63,7 @@ impl de::Error for Error {
         let mut text = String::new();
         // Writing to a String fails only when the value's own Display does; then what it wrote stands.
         let _ = write!(text, "{message}");
-        Self { field: String::new(), message: text }
+        Self::new("", text)
     }
 
     // serde's own wording prints the value, and with it the code that prints floating point numbers.
@@ -75,7 +84,7 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { field: field.into(), message: "is missing".into() }
+        Self::new(field, "is missing".into())
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
@@ -84,13 +93,13 @@ impl de::Error for Error {
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
         let mut error = Self::not_one_of("", "` is not a known value", known);
-        error.message.insert_str(0, variant);
-        error.message.insert(0, '`');
+        error.0.message.insert_str(0, variant);
+        error.0.message.insert(0, '`');
         error
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self { field: field.into(), message: "is given twice".into() }
+        Self::new(field, "is given twice".into())
     }
 }
 
@@ -108,7 +117,7 @@ fn name_of(found: &Unexpected<'_>) -> &'static str {
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 

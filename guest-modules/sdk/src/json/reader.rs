@@ -1,6 +1,6 @@
 //! The lexical half: steps through the text, knows JSON's grammar (RFC 8259) and nothing of serde.
 
-use serde::de::{Error as _, Expected};
+use serde::de::Error as _;
 
 use super::error::Error;
 
@@ -19,8 +19,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The error for a value of this kind where another is expected.
-    pub(super) fn instead_of(self, expected: &dyn Expected) -> Error {
+    /// The error for a value of this kind where another is wanted, in the words of a user: serde's would
+    /// name Rust types.
+    pub(super) fn instead_of(self, wanted: &str) -> Error {
         let found = match self {
             Self::Null => "null",
             Self::Bool => "a boolean",
@@ -29,7 +30,7 @@ impl Kind {
             Self::Array => "an array",
             Self::Object => "an object",
         };
-        Error::instead_of(found, expected)
+        Error::instead_of(found, wanted)
     }
 }
 
@@ -43,7 +44,11 @@ pub(super) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
     }
 
     /// The position after white space, in bytes.
@@ -54,13 +59,23 @@ impl<'t> Reader<'t> {
 
     /// The string at an earlier position, empty if there is none.
     pub(super) fn string_at(&self, at: usize) -> String {
-        Reader { text: self.text, at, depth: 0 }.string().unwrap_or_default()
+        Reader {
+            text: self.text,
+            at,
+            depth: 0,
+        }
+        .string()
+        .unwrap_or_default()
     }
 
     /// Succeeds when nothing follows.
     pub(super) fn end(&mut self) -> Result<(), Error> {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.syntax()) }
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
     }
 
     /// The kind of the next value.
@@ -83,14 +98,21 @@ impl<'t> Reader<'t> {
 
     pub(super) fn boolean(&mut self) -> Result<bool, Error> {
         let truth = self.peek() == Some(b't');
-        self.word(if truth { "true" } else { "false" }).map(|()| truth)
+        self.word(if truth { "true" } else { "false" })
+            .map(|()| truth)
     }
 
     /// Whether the number that comes next has neither fraction nor exponent.
     pub(super) fn is_integer(&self) -> bool {
-        let mut ahead = Reader { text: self.text, at: self.at, depth: 0 };
+        let mut ahead = Reader {
+            text: self.text,
+            at: self.at,
+            depth: 0,
+        };
         ahead.number().is_ok_and(|number| {
-            number.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit())
+            number
+                .bytes()
+                .all(|byte| byte == b'-' || byte.is_ascii_digit())
         })
     }
 
@@ -117,7 +139,10 @@ impl<'t> Reader<'t> {
         let mut value = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            while self
+                .peek()
+                .is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+            {
                 self.at += 1;
             }
             // Both ends are next to ASCII characters, so they are character boundaries.
@@ -178,7 +203,11 @@ impl<'t> Reader<'t> {
     /// Takes one character, which must come next.
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), Error> {
         self.space();
-        if self.take(byte) { Ok(()) } else { Err(self.syntax()) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
     }
 
     /// Steps over a value of any kind.
@@ -242,11 +271,19 @@ impl<'t> Reader<'t> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at > start { Ok(()) } else { Err(self.syntax()) }
+        if self.at > start {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
     }
 
     fn word(&mut self, word: &str) -> Result<(), Error> {
-        if self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+        if self
+            .text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word))
+        {
             self.at += word.len();
             return Ok(());
         }

@@ -62,23 +62,67 @@ fn an_error_names_the_path_of_the_field() {
     for (text, field, message) in [
         ("{}", "name", "is missing"),
         (r#"{"name": 1}"#, "name", "must be a string, not a number"),
-        (r#"{"name": "a", "small": 256}"#, "small", "must be u8, not 256"),
-        (r#"{"name": "a", "small": 1.5}"#, "small", "must be a whole number of at most 64 bits"),
-        (r#"{"name": "a", "labels": {"b": []}}"#, "labels.b", "must be a string, not an array"),
-        (r#"{"name": "a", "teams": [{"name": "b"}, {}]}"#, "teams[1].name", "is missing"),
-        (r#"{"name": "a", "teams": ["b"]}"#, "teams[0]", "must be struct Team, not a string"),
+        (
+            r#"{"name": "a", "small": 256}"#,
+            "small",
+            "must be u8, not 256",
+        ),
+        (
+            r#"{"name": "a", "small": 1.5}"#,
+            "small",
+            "must be a whole number of at most 64 bits",
+        ),
+        (
+            r#"{"name": "a", "labels": {"b": []}}"#,
+            "labels.b",
+            "must be a string, not an array",
+        ),
+        (
+            r#"{"name": "a", "teams": [{"name": "b"}, {}]}"#,
+            "teams[1].name",
+            "is missing",
+        ),
+        (
+            r#"{"name": "a", "teams": ["b"]}"#,
+            "teams[0]",
+            "must be an object, not a string",
+        ),
         (r#"{"name": "a", "name": "b"}"#, "name", "is given twice"),
-        (r#"{"name": "a", "modes": ["of"]}"#, "modes[0]", "`of` is not a known value; known: `off`, `after`, `between`, `window`"),
-        (r#"{"name": "a", "modes": [{"after": "b"}]}"#, "modes[0].after", "must be u32, not a string"),
-        (r#"{"name": "a", "modes": [{"window": {"from": true}}]}"#, "modes[0].window.from", "must be u8, not a boolean"),
-        (r#"{"name": "a", "modes": [{"between": [1]}]}"#, "modes[0].between", "invalid length 1, expected tuple variant Mode::Between with 2 elements"),
-        (r#"{"name": "a", "pair": [1, 2, 3]}"#, "pair", "has more elements than expected"),
-        ("[]", "", "must be struct Settings, not an array"),
+        (
+            r#"{"name": "a", "modes": ["of"]}"#,
+            "modes[0]",
+            "`of` is not a known value; known: `off`, `after`, `between`, `window`",
+        ),
+        (
+            r#"{"name": "a", "modes": [{"after": "b"}]}"#,
+            "modes[0].after",
+            "must be a whole number, not a string",
+        ),
+        (
+            r#"{"name": "a", "modes": [{"window": {"from": true}}]}"#,
+            "modes[0].window.from",
+            "must be a whole number, not a boolean",
+        ),
+        (
+            r#"{"name": "a", "modes": [{"between": [1]}]}"#,
+            "modes[0].between",
+            "invalid length 1, expected tuple variant Mode::Between with 2 elements",
+        ),
+        (
+            r#"{"name": "a", "pair": [1, 2, 3]}"#,
+            "pair",
+            "has more elements than expected",
+        ),
+        ("[]", "", "must be an object, not an array"),
         (r#"{"name": "a""#, "", "is not JSON at byte 12"),
         (r#"{"name": "a"} x"#, "", "is not JSON at byte 14"),
     ] {
         let error = from_str::<Settings>(text).unwrap_err();
-        assert_eq!((error.field.as_str(), error.message.as_str()), (field, message), "{text}");
+        assert_eq!(
+            (error.field.as_str(), error.message.as_str()),
+            (field, message),
+            "{text}"
+        );
     }
 }
 
@@ -86,17 +130,76 @@ fn an_error_names_the_path_of_the_field() {
 fn an_unknown_field_is_named_with_the_known_ones() {
     let error = from_str::<Settings>(r#"{"nam": "a"}"#).unwrap_err();
     assert_eq!(error.field, "nam");
-    assert!(error.message.starts_with("is not a setting of this policy; known: `name`, `small`, "));
+    assert!(
+        error
+            .message
+            .starts_with("is not a setting of this policy; known: `name`, `small`, ")
+    );
 }
 
 /// Texts at the edges of the grammar; both readers must agree on which are JSON and what they mean.
 const TEXTS: &[&str] = &[
-    "", " ", "null", "nul", "nullx", "true", "false", "tru", "0", "-0", "00", "01", "-", "1.", ".5", "1.5",
-    "1e3", "1E+3", "1e", "-1.25e-2", "18446744073709551615", "-9223372036854775808", "1e999", "+1", "NaN",
-    r#""""#, r#""a"#, r#""\"#, r#""\x""#, r#""\u12""#, r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00""#,
-    r#""\ud83d\ude00""#, "\"\u{1}\"", "\"\u{7f}é\"", r#""\b\f\n\r\t\/\\""#, "[]", "[", "]", "[1]", "[1,]", "[,1]",
-    "[1 2]", "[1,2]", "{}", "{", "}", r#"{"a":1}"#, r#"{"a":1,}"#, r#"{"a" 1}"#, r#"{a:1}"#, r#"{1:1}"#,
-    r#"{"a":{"b":[1,2,{"c":null}]}}"#, r#"{"a":1}{"#, "[[[[]]]]", "[]]", "\u{feff}{}", "\u{a0}1", "é", "[é]",
+    "",
+    " ",
+    "null",
+    "nul",
+    "nullx",
+    "true",
+    "false",
+    "tru",
+    "0",
+    "-0",
+    "00",
+    "01",
+    "-",
+    "1.",
+    ".5",
+    "1.5",
+    "1e3",
+    "1E+3",
+    "1e",
+    "-1.25e-2",
+    "18446744073709551615",
+    "-9223372036854775808",
+    "1e999",
+    "+1",
+    "NaN",
+    r#""""#,
+    r#""a"#,
+    r#""\"#,
+    r#""\x""#,
+    r#""\u12""#,
+    r#""\ud800""#,
+    r#""\ud800\u0041""#,
+    r#""\udc00""#,
+    r#""\ud83d\ude00""#,
+    "\"\u{1}\"",
+    "\"\u{7f}é\"",
+    r#""\b\f\n\r\t\/\\""#,
+    "[]",
+    "[",
+    "]",
+    "[1]",
+    "[1,]",
+    "[,1]",
+    "[1 2]",
+    "[1,2]",
+    "{}",
+    "{",
+    "}",
+    r#"{"a":1}"#,
+    r#"{"a":1,}"#,
+    r#"{"a" 1}"#,
+    r"{a:1}",
+    r"{1:1}",
+    r#"{"a":{"b":[1,2,{"c":null}]}}"#,
+    r#"{"a":1}{"#,
+    "[[[[]]]]",
+    "[]]",
+    "\u{feff}{}",
+    "\u{a0}1",
+    "é",
+    "[é]",
 ];
 
 #[test]
@@ -118,7 +221,11 @@ fn every_cut_and_every_changed_byte_is_read_as_serde_json_reads_it() {
     let text = r#"{"a": [1, -2.5e3, "x\n\u00e9é"], "b": {"c": true, "d": null}, "e": ""}"#;
     let mut compared = 0;
     let mut compare = |text: &str| {
-        assert_eq!(from_str::<Value>(text).ok(), serde_json::from_str(text).ok(), "{text:?}");
+        assert_eq!(
+            from_str::<Value>(text).ok(),
+            serde_json::from_str(text).ok(),
+            "{text:?}"
+        );
         compared += 1;
     };
     for at in 0..text.len() {
@@ -141,6 +248,11 @@ fn nesting_is_bounded() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(from_str::<Value>(&nested(64)).is_ok());
     assert!(from_str::<serde::de::IgnoredAny>(&nested(64)).is_ok());
-    assert!(from_str::<Value>(&nested(65)).unwrap_err().message.contains("too deeply"));
+    assert!(
+        from_str::<Value>(&nested(65))
+            .unwrap_err()
+            .message
+            .contains("too deeply")
+    );
     assert!(from_str::<serde::de::IgnoredAny>(&nested(1_000_000)).is_err());
 }
