@@ -19,3 +19,12 @@
 //! | [`manifests`] | CRDs, RBAC and Deployment |
 
 pub mod api;
+pub mod duration;
+pub mod links;
+pub mod manifests;
+pub mod ownership;
+pub mod reason;
+pub mod registry;
+pub mod render;
+pub mod token;
+pub mod validate;
