@@ -235,7 +235,7 @@ mod tests {
                     );
                 }
                 Err(error) => {
-                    assert_eq!(Some(format!("time: {error}")), row.error, "{:?}", row.input)
+                    assert_eq!(Some(format!("time: {error}")), row.error, "{:?}", row.input);
                 }
             }
         }

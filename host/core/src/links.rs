@@ -20,8 +20,13 @@ const USES: [AccountUse; 2] = [AccountUse::ImagePull, AccountUse::Mount];
 
 /// What we linked, as the service account's annotation tells; nothing when it is absent or garbled.
 pub fn ledger(meta: &ObjectMeta) -> Links {
-    let annotation = meta.annotations.as_ref().and_then(|annotations| annotations.get(LINKED));
-    annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    let annotation = meta
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(LINKED));
+    annotation
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 /// The operations that make the service account name exactly the desired Secrets, beside those that
@@ -39,16 +44,30 @@ pub fn link_patch(account: &ServiceAccount, desired: &Links) -> Option<Vec<Value
         let path = path(use_);
 
         let mut removals = BTreeSet::new();
-        for secret in before.keys().filter(|secret| claimed(secret) && !wanted(secret)) {
+        for secret in before
+            .keys()
+            .filter(|secret| claimed(secret) && !wanted(secret))
+        {
             // We add the bare name. An entry with more in it has been changed by somebody: it is theirs now.
-            removals.extend(entries.iter().position(|entry| entry.bare && entry.name == Some(secret.as_str())));
+            removals.extend(
+                entries
+                    .iter()
+                    .position(|entry| entry.bare && entry.name == Some(secret.as_str())),
+            );
         }
         // From the end, so that no removal moves the next one.
-        operations.extend(removals.iter().rev().map(|index| json!({ "op": "remove", "path": format!("{path}/{index}") })));
+        operations.extend(
+            removals
+                .iter()
+                .rev()
+                .map(|index| json!({ "op": "remove", "path": format!("{path}/{index}") })),
+        );
 
         let mut missing = Vec::new();
         for secret in desired.keys().filter(|secret| wanted(secret)) {
-            let present = entries.iter().any(|entry| entry.name == Some(secret.as_str()));
+            let present = entries
+                .iter()
+                .any(|entry| entry.name == Some(secret.as_str()));
             if !present {
                 missing.push(json!({ "name": secret }));
             }
@@ -57,7 +76,11 @@ pub fn link_patch(account: &ServiceAccount, desired: &Links) -> Option<Vec<Value
             }
         }
         if list_exists(account, use_) {
-            operations.extend(missing.iter().map(|entry| json!({ "op": "add", "path": format!("{path}/-"), "value": entry })));
+            operations.extend(
+                missing.iter().map(
+                    |entry| json!({ "op": "add", "path": format!("{path}/-"), "value": entry }),
+                ),
+            );
         } else if !missing.is_empty() {
             operations.push(json!({ "op": "add", "path": path, "value": missing }));
         }
@@ -73,7 +96,10 @@ pub fn link_patch(account: &ServiceAccount, desired: &Links) -> Option<Vec<Value
 
 fn ledger_operation(meta: &ObjectMeta, ledger: &Links) -> Option<Value> {
     let path = format!("/metadata/annotations/{}", escape(LINKED));
-    let stored = meta.annotations.as_ref().and_then(|annotations| annotations.get(LINKED));
+    let stored = meta
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(LINKED));
     if ledger.is_empty() {
         return stored.map(|_| json!({ "op": "remove", "path": path }));
     }
@@ -101,15 +127,28 @@ fn entries(account: &ServiceAccount, use_: AccountUse) -> Vec<Entry<'_>> {
             .image_pull_secrets
             .iter()
             .flatten()
-            .map(|entry| Entry { name: Some(&entry.name), bare: true })
+            .map(|entry| Entry {
+                name: Some(&entry.name),
+                bare: true,
+            })
             .collect(),
         AccountUse::Mount => account
             .secrets
             .iter()
             .flatten()
             .map(|entry| {
-                let others = [&entry.api_version, &entry.field_path, &entry.kind, &entry.namespace, &entry.resource_version, &entry.uid];
-                Entry { name: entry.name.as_deref(), bare: others.into_iter().all(Option::is_none) }
+                let others = [
+                    &entry.api_version,
+                    &entry.field_path,
+                    &entry.kind,
+                    &entry.namespace,
+                    &entry.resource_version,
+                    &entry.uid,
+                ];
+                Entry {
+                    name: entry.name.as_deref(),
+                    bare: others.into_iter().all(Option::is_none),
+                }
             })
             .collect(),
     }

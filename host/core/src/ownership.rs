@@ -81,9 +81,14 @@ impl fmt::Display for Foreign {
         match self {
             Self::Controlled { kind, name } => write!(f, "{kind} {name} controls it"),
             Self::Owned { kind, name } => write!(f, "it belongs to {kind} {name}"),
-            Self::WrongType { found, wanted } => write!(f, "its type is {found:?}, not {wanted}, and a type cannot be changed"),
+            Self::WrongType { found, wanted } => write!(
+                f,
+                "its type is {found:?}, not {wanted}, and a type cannot be changed"
+            ),
             Self::Immutable => f.write_str("it is immutable"),
-            Self::OtherContent => f.write_str("it holds something else than this registry's credentials"),
+            Self::OtherContent => {
+                f.write_str("it holds something else than this registry's credentials")
+            }
         }
     }
 }
@@ -123,14 +128,24 @@ pub enum MetadataOwnership {
 /// Whose an object is for the resource of this UID, by its metadata alone.
 pub fn metadata_ownership(meta: &ObjectMeta, uid: &str) -> MetadataOwnership {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
-    let Some(OwnerReference { kind, name, api_version, uid: controller, .. }) = owners.iter().find(|owner| owner.controller == Some(true)) else {
+    let Some(OwnerReference {
+        kind,
+        name,
+        api_version,
+        uid: controller,
+        ..
+    }) = owners.iter().find(|owner| owner.controller == Some(true))
+    else {
         return MetadataOwnership::Uncontrolled;
     };
     let (kind, name) = (kind.clone(), name.clone());
     // A resource that was never stored has no UID, and owns nothing.
     if controller == uid && !uid.is_empty() {
         MetadataOwnership::Ours
-    } else if api_version.split_once('/').is_some_and(|(group, _)| group == GROUP) {
+    } else if api_version
+        .split_once('/')
+        .is_some_and(|(group, _)| group == GROUP)
+    {
         MetadataOwnership::OtherResource { kind, name }
     } else {
         MetadataOwnership::Controlled { kind, name }
@@ -143,9 +158,15 @@ pub fn classify<K: CredentialResource>(existing: &Secret, resource: &K) -> Owner
     let uid = resource.meta().uid.as_deref().unwrap_or_default();
     match metadata_ownership(&existing.metadata, uid) {
         // A type cannot be changed, so a Secret of ours with a wrong one is of no use.
-        MetadataOwnership::Ours => return wrong_type::<K>(existing).map_or(Ownership::Ours, foreign),
-        MetadataOwnership::OtherResource { kind, name } => return Ownership::OtherResource { kind, name },
-        MetadataOwnership::Controlled { kind, name } => return foreign(Foreign::Controlled { kind, name }),
+        MetadataOwnership::Ours => {
+            return wrong_type::<K>(existing).map_or(Ownership::Ours, foreign);
+        }
+        MetadataOwnership::OtherResource { kind, name } => {
+            return Ownership::OtherResource { kind, name };
+        }
+        MetadataOwnership::Controlled { kind, name } => {
+            return foreign(Foreign::Controlled { kind, name });
+        }
         MetadataOwnership::Uncontrolled => {}
     }
     if let Some(why) = wrong_type::<K>(existing) {
@@ -154,8 +175,17 @@ pub fn classify<K: CredentialResource>(existing: &Secret, resource: &K) -> Owner
     if existing.immutable == Some(true) {
         return foreign(Foreign::Immutable);
     }
-    if let Some(owner) = existing.metadata.owner_references.as_deref().unwrap_or_default().first() {
-        return foreign(Foreign::Owned { kind: owner.kind.clone(), name: owner.name.clone() });
+    if let Some(owner) = existing
+        .metadata
+        .owner_references
+        .as_deref()
+        .unwrap_or_default()
+        .first()
+    {
+        return foreign(Foreign::Owned {
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+        });
     }
     let data = existing.data.as_ref().unwrap_or(const { &BTreeMap::new() });
     let registry = resource.view().registry;
@@ -163,19 +193,35 @@ pub fn classify<K: CredentialResource>(existing: &Secret, resource: &K) -> Owner
         ResourceKind::Secret => is_docker_config_for(data, registry),
         ResourceKind::ArgoHelmRepoSecret => is_argo_repository_for(data, registry),
     };
-    if original { Ownership::OriginalOperators } else { foreign(Foreign::OtherContent) }
+    if original {
+        Ownership::OriginalOperators
+    } else {
+        foreign(Foreign::OtherContent)
+    }
 }
 
 fn wrong_type<K: CredentialResource>(existing: &Secret) -> Option<Foreign> {
-    let (found, wanted) = (existing.type_.as_deref().unwrap_or("Opaque"), secret_type(K::model_kind()));
-    (found != wanted).then(|| Foreign::WrongType { found: found.to_owned(), wanted })
+    let (found, wanted) = (
+        existing.type_.as_deref().unwrap_or("Opaque"),
+        secret_type(K::model_kind()),
+    );
+    (found != wanted).then(|| Foreign::WrongType {
+        found: found.to_owned(),
+        wanted,
+    })
 }
 
 /// Exactly one key, in it exactly this registry, and the user is AWS.
 fn is_docker_config_for(data: &BTreeMap<String, ByteString>, registry: &str) -> bool {
-    let Some(config) = data.get(DOCKER_CONFIG_KEY).filter(|_| data.len() == 1) else { return false };
-    let Ok(Value::Object(config)) = serde_json::from_slice(&config.0) else { return false };
-    let Some(Value::Object(auths)) = config.get("auths").filter(|_| config.len() == 1) else { return false };
+    let Some(config) = data.get(DOCKER_CONFIG_KEY).filter(|_| data.len() == 1) else {
+        return false;
+    };
+    let Ok(Value::Object(config)) = serde_json::from_slice(&config.0) else {
+        return false;
+    };
+    let Some(Value::Object(auths)) = config.get("auths").filter(|_| config.len() == 1) else {
+        return false;
+    };
     auths.len() == 1 && auths.get(registry).is_some_and(is_ecr_user)
 }
 
@@ -192,8 +238,15 @@ fn is_ecr_user(auth: &Value) -> bool {
 
 /// Exactly the six keys, for this URL, and the user is AWS.
 fn is_argo_repository_for(data: &BTreeMap<String, ByteString>, url: &str) -> bool {
-    let is = |key: &str, value: &str| data.get(key).is_some_and(|found| found.0 == value.as_bytes());
-    data.keys().eq(ARGO_KEYS.iter()) && is("username", ECR_USER) && is("url", url) && is("type", "helm") && is("enableOCI", "true")
+    let is = |key: &str, value: &str| {
+        data.get(key)
+            .is_some_and(|found| found.0 == value.as_bytes())
+    };
+    data.keys().eq(ARGO_KEYS.iter())
+        && is("username", ECR_USER)
+        && is("url", url)
+        && is("type", "helm")
+        && is("enableOCI", "true")
 }
 
 /// Whether somebody else has changed or removed wanted data of a Secret that `manager` applied.
@@ -204,12 +257,21 @@ fn is_argo_repository_for(data: &BTreeMap<String, ByteString>, url: &str) -> boo
 /// drift: treating it as one would write again and again, because an apply of the same value leaves
 /// the other owner in place. Without any `managedFields` nothing is known, and that is no drift either.
 pub fn drift(meta: &ObjectMeta, manager: &str, wanted_data_keys: &[&str]) -> bool {
-    let Some(entries) = meta.managed_fields.as_deref().filter(|entries| !entries.is_empty()) else { return false };
+    let Some(entries) = meta
+        .managed_fields
+        .as_deref()
+        .filter(|entries| !entries.is_empty())
+    else {
+        return false;
+    };
     let owns = |key: &str| {
         let field = format!("f:{key}");
         entries
             .iter()
-            .filter(|entry| entry.manager.as_deref() == Some(manager) && entry.subresource.as_deref().unwrap_or_default().is_empty())
+            .filter(|entry| {
+                entry.manager.as_deref() == Some(manager)
+                    && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            })
             .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data"))
             .any(|data| data.get(&field).is_some())
     };

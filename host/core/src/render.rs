@@ -17,8 +17,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::{
-    ARGO_REPOSITORY, ARGO_SECRET_TYPE, CredentialResource, DECISION, ECR_USER, INPUTS, MANAGED_BY, OPERATOR_NAME, REFRESH_REQUEST,
-    TOKEN_EXPIRES_AT, TOKEN_ISSUED_AT, Time,
+    ARGO_REPOSITORY, ARGO_SECRET_TYPE, CredentialResource, DECISION, ECR_USER, INPUTS, MANAGED_BY,
+    OPERATOR_NAME, REFRESH_REQUEST, TOKEN_EXPIRES_AT, TOKEN_ISSUED_AT, Time,
 };
 use crate::registry::{RegistryKind, Target};
 use crate::token::Token;
@@ -47,6 +47,7 @@ pub fn data_keys(kind: ResourceKind) -> &'static [&'static str] {
 
 /// The fields in the order of the original.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct Auth<'a> {
     username: &'a str,
     password: &'a str,
@@ -54,22 +55,36 @@ struct Auth<'a> {
 }
 
 /// The data of the generated Secret. `registry` goes in as the user wrote it; `name` is the Secret's.
-pub fn secret_data(kind: ResourceKind, registry: &str, name: &str, token: &Token) -> BTreeMap<String, ByteString> {
+pub fn secret_data(
+    kind: ResourceKind,
+    registry: &str,
+    name: &str,
+    token: &Token,
+) -> BTreeMap<String, ByteString> {
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     let password = token.expose_password();
     match kind {
         ResourceKind::Secret => {
-            let auth = Auth { username: ECR_USER, password, auth: STANDARD.encode(format!("{ECR_USER}:{password}")) };
+            let auth = Auth {
+                username: ECR_USER,
+                password,
+                auth: STANDARD.encode(format!("{ECR_USER}:{password}")),
+            };
             let config = BTreeMap::from([("auths", BTreeMap::from([(registry, auth)]))]);
             let json = serde_json::to_vec(&config).unwrap_or_default(); // never fails: only text, and text keys
             BTreeMap::from([(DOCKER_CONFIG_KEY.to_owned(), ByteString(json))])
         }
-        ResourceKind::ArgoHelmRepoSecret => {
-            [("username", ECR_USER), ("password", password), ("url", registry), ("type", "helm"), ("enableOCI", "true"), ("name", name)]
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), bytes(value)))
-                .collect()
-        }
+        ResourceKind::ArgoHelmRepoSecret => [
+            ("username", ECR_USER),
+            ("password", password),
+            ("url", registry),
+            ("type", "helm"),
+            ("enableOCI", "true"),
+            ("name", name),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), bytes(value)))
+        .collect(),
     }
 }
 
@@ -81,7 +96,13 @@ pub fn inputs_digest(kind: ResourceKind, registry: &str, target: &Target, name: 
         RegistryKind::Public => "ecr-public",
     };
     let mut hash = Sha256::new();
-    for input in [secret_type(kind), registry, service, target.region.as_str(), name] {
+    for input in [
+        secret_type(kind),
+        registry,
+        service,
+        target.region.as_str(),
+        name,
+    ] {
         // The length first, so that no two lists of inputs run together.
         hash.update((input.len() as u64).to_be_bytes());
         hash.update(input);
@@ -93,7 +114,7 @@ pub fn inputs_digest(kind: ResourceKind, registry: &str, target: &Target, name: 
 ///
 /// It names the controller, so that nobody else takes the Secret and the garbage collector deletes it
 /// with the resource. `blockOwnerDeletion` is left out: it would ask for permission to change the
-/// resource's finalizers, which OpenShift demands, and nothing needs to wait for the Secret to go.
+/// resource's finalizers, which `OpenShift` demands, and nothing needs to wait for the Secret to go.
 pub fn owner_reference<K: CredentialResource>(resource: &K) -> Option<OwnerReference> {
     Some(OwnerReference {
         api_version: K::api_version(&()).into_owned(),
@@ -117,8 +138,14 @@ pub fn labels(kind: ResourceKind, decision: &ValidDecision) -> BTreeMap<String, 
 
 /// The annotations of the generated Secret: the decision's, and ours over them. `refresh_request` is
 /// the resource's annotation that the token answers.
-pub fn annotations(decision: &ValidDecision, inputs: &str, token: &Token, refresh_request: Option<&str>) -> BTreeMap<String, String> {
-    let mut annotations: BTreeMap<String, String> = decision.get().annotations.iter().cloned().collect();
+pub fn annotations(
+    decision: &ValidDecision,
+    inputs: &str,
+    token: &Token,
+    refresh_request: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut annotations: BTreeMap<String, String> =
+        decision.get().annotations.iter().cloned().collect();
     let stored = serde_json::to_string(decision.get()).unwrap_or_default(); // never fails: text, numbers and lists
     let ours = [
         // The issue is not cut to a second: whether a token is younger than a request depends on it.
@@ -150,7 +177,12 @@ pub fn render<K: CredentialResource>(
             name: Some(name.clone()),
             namespace: resource.namespace(),
             labels: Some(labels(kind, decision)),
-            annotations: Some(annotations(decision, &inputs_digest(kind, registry, target, name), token, refresh_request)),
+            annotations: Some(annotations(
+                decision,
+                &inputs_digest(kind, registry, target, name),
+                token,
+                refresh_request,
+            )),
             owner_references: owner_reference(resource).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },

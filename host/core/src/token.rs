@@ -65,11 +65,7 @@ pub struct Token {
 
 impl Token {
     /// A token with its password, the part behind `AWS:`, and its life, UTC.
-    pub fn new(
-        password: impl Into<Arc<str>>,
-        issued_at: Timestamp,
-        expires_at: Timestamp,
-    ) -> Self {
+    pub fn new(password: impl Into<Arc<str>>, issued_at: Timestamp, expires_at: Timestamp) -> Self {
         let window = TokenWindow {
             issued_at,
             expires_at,

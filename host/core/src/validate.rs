@@ -77,8 +77,7 @@ const SUBDOMAIN: &str = "must be an RFC 1123 subdomain: lower-case letters, digi
      letters or digits at the ends of each part";
 const QUALIFIED_NAME: &str = "the key must be a name of at most 63 letters, digits, '-', '_' and '.', with an optional DNS \
      subdomain and '/' before it";
-const LABEL_VALUE: &str =
-    "the value must be at most 63 letters, digits, '-', '_' and '.', with letters or digits at its ends";
+const LABEL_VALUE: &str = "the value must be at most 63 letters, digits, '-', '_' and '.', with letters or digits at its ends";
 
 /// Checks a decision against every rule that a Secret and a service account set, and against ours.
 ///
@@ -102,7 +101,11 @@ pub fn validate_decision(
         return Err(invalid("secret_name", None, rule));
     }
     if !is_subdomain(&decision.secret_name) {
-        return Err(invalid("secret_name", Some(&decision.secret_name), SUBDOMAIN));
+        return Err(invalid(
+            "secret_name",
+            Some(&decision.secret_name),
+            SUBDOMAIN,
+        ));
     }
     let valid = ValidDecision(Decision {
         secret_name: decision.secret_name.clone(),
@@ -113,13 +116,19 @@ pub fn validate_decision(
     });
     let size = serde_json::to_vec(valid.get()).map_or(usize::MAX, |json| json.len());
     if size > limits.decision_bytes {
-        let rule = format!("must be at most {} bytes as JSON, but is {size}", limits.decision_bytes);
+        let rule = format!(
+            "must be at most {} bytes as JSON, but is {size}",
+            limits.decision_bytes
+        );
         return Err(invalid("decision", None, rule));
     }
     Ok(valid)
 }
 
-fn labels(labels: &[(String, String)], limits: &DecisionLimits) -> Result<Vec<(String, String)>, InvalidDecision> {
+fn labels(
+    labels: &[(String, String)],
+    limits: &DecisionLimits,
+) -> Result<Vec<(String, String)>, InvalidDecision> {
     let distinct = distinct("labels", labels, limits.labels)?;
     for (key, value) in &distinct {
         allowed_key("labels", key)?;
@@ -134,9 +143,15 @@ fn annotations(
     annotations: &[(String, String)],
     limits: &DecisionLimits,
 ) -> Result<Vec<(String, String)>, InvalidDecision> {
-    let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let bytes: usize = annotations
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     if bytes > limits.annotation_bytes {
-        let rule = format!("must be at most {} bytes together, but are {bytes}", limits.annotation_bytes);
+        let rule = format!(
+            "must be at most {} bytes together, but are {bytes}",
+            limits.annotation_bytes
+        );
         return Err(invalid("annotations", None, rule));
     }
     let distinct = distinct("annotations", annotations, usize::MAX)?;
@@ -146,7 +161,10 @@ fn annotations(
     Ok(distinct.into_iter().collect())
 }
 
-fn accounts(links: &[AccountLink], limits: &DecisionLimits) -> Result<Vec<AccountLink>, InvalidDecision> {
+fn accounts(
+    links: &[AccountLink],
+    limits: &DecisionLimits,
+) -> Result<Vec<AccountLink>, InvalidDecision> {
     const FIELD: &str = "service_accounts";
     let mut merged: BTreeMap<&str, AccountLink> = BTreeMap::new();
     if links.len() > limits.accounts {
@@ -154,10 +172,18 @@ fn accounts(links: &[AccountLink], limits: &DecisionLimits) -> Result<Vec<Accoun
     }
     for link in links {
         if !is_subdomain(&link.name) {
-            return Err(invalid(FIELD, Some(&link.name), format!("the name {SUBDOMAIN}")));
+            return Err(invalid(
+                FIELD,
+                Some(&link.name),
+                format!("the name {SUBDOMAIN}"),
+            ));
         }
         if !link.image_pull && !link.mount {
-            return Err(invalid(FIELD, Some(&link.name), "must have at least one use: image-pull or mount"));
+            return Err(invalid(
+                FIELD,
+                Some(&link.name),
+                "must have at least one use: image-pull or mount",
+            ));
         }
         merged
             .entry(&link.name)
@@ -180,8 +206,15 @@ fn distinct(
     }
     let mut distinct = BTreeMap::new();
     for (key, value) in pairs {
-        if distinct.insert(key.clone(), value.clone()).is_some_and(|before| before != *value) {
-            return Err(invalid(field, Some(key), "the key is there twice, with different values"));
+        if distinct
+            .insert(key.clone(), value.clone())
+            .is_some_and(|before| before != *value)
+        {
+            return Err(invalid(
+                field,
+                Some(key),
+                "the key is there twice, with different values",
+            ));
         }
     }
     Ok(distinct)
@@ -193,21 +226,37 @@ fn allowed_key(field: &str, key: &str) -> Result<(), InvalidDecision> {
         return Err(invalid(field, Some(key), QUALIFIED_NAME));
     }
     if key.starts_with(RESERVED_PREFIX) {
-        return Err(invalid(field, Some(key), format!("the prefix {RESERVED_PREFIX} is the operator's")));
+        return Err(invalid(
+            field,
+            Some(key),
+            format!("the prefix {RESERVED_PREFIX} is the operator's"),
+        ));
     }
     if key == MANAGED_BY || key == ARGO_SECRET_TYPE {
         return Err(invalid(field, Some(key), "the key is the operator's"));
     }
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-    let is_of = |owner: &str| domain.strip_suffix(owner).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let is_of = |owner: &str| {
+        domain
+            .strip_suffix(owner)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
     if domain != "app.kubernetes.io" && (is_of("kubernetes.io") || is_of("k8s.io")) {
-        return Err(invalid(field, Some(key), "the prefix is Kubernetes' own; only app.kubernetes.io/ may be used"));
+        return Err(invalid(
+            field,
+            Some(key),
+            "the prefix is Kubernetes' own; only app.kubernetes.io/ may be used",
+        ));
     }
     Ok(())
 }
 
 fn too_many(field: &str, limit: usize, found: usize) -> InvalidDecision {
-    invalid(field, None, format!("must be at most {limit}, but are {found}"))
+    invalid(
+        field,
+        None,
+        format!("must be at most {limit}, but are {found}"),
+    )
 }
 
 fn invalid(field: &str, offender: Option<&str>, rule: impl Into<String>) -> InvalidDecision {
@@ -215,7 +264,10 @@ fn invalid(field: &str, offender: Option<&str>, rule: impl Into<String>) -> Inva
         Some(text) => format!("{field} {}", Shortened(text)),
         None => field.to_owned(),
     };
-    InvalidDecision { field, rule: rule.into() }
+    InvalidDecision {
+        field,
+        rule: rule.into(),
+    }
 }
 
 /// A hostile text in one short line.

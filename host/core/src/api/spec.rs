@@ -4,6 +4,11 @@
 //! field may be absent or null, and so may the whole spec: a resource that cannot work is told so by
 //! a condition. Nothing that the original stored fails to deserialize.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "columns of one resource share their type"
+)]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -263,7 +268,7 @@ pub struct PolicyRef {
     /// The `ConfigMap` of this namespace whose `binaryData` holds the module. When left out, the namespace's
     /// default policy decides: the `ConfigMap` with the label `ecr.mobb.redhat.com/default-policy: "true"`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(min = 1, max = 253))]
     pub config_map: Option<String>,
     /// The key in the `ConfigMap`. It may be left out when there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -312,6 +317,6 @@ fn image_pull() -> Vec<AccountUse> {
 pub enum AccountUse {
     /// `imagePullSecrets`: kubelet pulls images with it.
     ImagePull,
-    /// `secrets`: OpenShift mounts it into builds.
+    /// `secrets`: the builds of `OpenShift` mount it.
     Mount,
 }

@@ -6,7 +6,7 @@ fn read<K: CredentialResource>(resource: Value) -> K {
     serde_json::from_value(resource).unwrap()
 }
 
-fn secret_with(spec: Value) -> Value {
+fn secret_with(spec: &Value) -> Value {
     json!({ "apiVersion": API_VERSION, "kind": "Secret", "metadata": { "name": "a", "namespace": "b" }, "spec": spec })
 }
 
@@ -18,13 +18,13 @@ fn every_odd_resource_that_the_original_stored_can_be_read() {
         json!({ "ecr_registry": null, "region": null, "service_accounts": null, "adopt": null }),
         json!({ "aws_iam_secret": "gone" }),
     ] {
-        let resource: EcrSecret = read(secret_with(spec.clone()));
+        let resource: EcrSecret = read(secret_with(&spec));
         assert_eq!(resource.spec, EcrSecretSpec::default(), "{spec}");
-        let resource: ArgoHelmRepoSecret = read(secret_with(spec.clone()));
+        let resource: ArgoHelmRepoSecret = read(secret_with(&spec));
         assert_eq!(resource.spec, ArgoHelmRepoSecretSpec::default(), "{spec}");
         assert_eq!(resource.view().registry, "");
     }
-    let mut without_spec = secret_with(json!(null));
+    let mut without_spec = secret_with(&json!(null));
     without_spec.as_object_mut().unwrap().remove("spec");
     assert_eq!(
         read::<EcrSecret>(without_spec.clone()).spec,
@@ -36,7 +36,7 @@ fn every_odd_resource_that_the_original_stored_can_be_read() {
     );
 
     let odd = read::<EcrSecret>(secret_with(
-        json!({ "generated_secret_name": "", "ecr_registry": "nonsense", "frequency": "garbage", "region": "xx-invalid-99" }),
+        &json!({ "generated_secret_name": "", "ecr_registry": "nonsense", "frequency": "garbage", "region": "xx-invalid-99" }),
     ));
     assert_eq!(odd.view().generated_secret_name, None);
     assert_eq!(odd.view().frequency, Some("garbage"));
@@ -44,7 +44,7 @@ fn every_odd_resource_that_the_original_stored_can_be_read() {
 
 #[test]
 fn the_originals_status_can_be_read() {
-    let mut stored = secret_with(json!({}));
+    let mut stored = secret_with(&json!({}));
     for status in [
         json!({ "phase": "Updated", "lastUpdatedTime": "2023-05-01T10:11:12Z" }),
         json!({ "lastUpdatedTime": null, "conditions": null }),
@@ -69,7 +69,7 @@ fn a_full_spec_keeps_its_form() {
         "adopt": true,
         "suspend": true,
     });
-    let resource: EcrSecret = read(secret_with(spec.clone()));
+    let resource: EcrSecret = read(secret_with(&spec));
     assert_eq!(serde_json::to_value(&resource.spec).unwrap(), spec);
     assert_eq!(serde_json::to_value(&resource).unwrap()["kind"], "Secret");
 }
@@ -77,7 +77,7 @@ fn a_full_spec_keeps_its_form() {
 #[test]
 fn an_account_without_use_pulls_images() {
     let resource: EcrSecret = read(secret_with(
-        json!({ "service_accounts": [{ "name": "default" }] }),
+        &json!({ "service_accounts": [{ "name": "default" }] }),
     ));
     assert_eq!(
         resource.spec.service_accounts[0].uses,

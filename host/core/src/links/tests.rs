@@ -13,17 +13,28 @@ fn account(value: Value) -> ServiceAccount {
 }
 
 fn links(links: &[(&str, &[AccountUse])]) -> Links {
-    links.iter().map(|(name, uses)| ((*name).to_owned(), uses.iter().copied().collect())).collect()
+    links
+        .iter()
+        .map(|(name, uses)| ((*name).to_owned(), uses.iter().copied().collect()))
+        .collect()
 }
 
 /// Applies the patch as the API server would: to the stored form, which has no empty lists or maps.
 fn apply(account: &ServiceAccount, operations: &[Value]) -> ServiceAccount {
     let mut stored = serde_json::to_value(account).unwrap();
     for path in ["/imagePullSecrets", "/secrets", "/metadata/annotations"] {
-        let empty = stored.pointer(path).is_some_and(|value| value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty));
+        let empty = stored.pointer(path).is_some_and(|value| {
+            value.as_array().is_some_and(Vec::is_empty)
+                || value.as_object().is_some_and(serde_json::Map::is_empty)
+        });
         if empty {
             let (parent, key) = path.rsplit_once('/').unwrap();
-            stored.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
+            stored
+                .pointer_mut(parent)
+                .unwrap()
+                .as_object_mut()
+                .unwrap()
+                .remove(key);
         }
     }
     let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
@@ -32,7 +43,10 @@ fn apply(account: &ServiceAccount, operations: &[Value]) -> ServiceAccount {
 }
 
 fn names(account: &ServiceAccount, use_: AccountUse) -> Vec<String> {
-    entries(account, use_).into_iter().filter_map(|entry| entry.name.map(str::to_owned)).collect()
+    entries(account, use_)
+        .into_iter()
+        .filter_map(|entry| entry.name.map(str::to_owned))
+        .collect()
 }
 
 #[test]
@@ -49,8 +63,14 @@ fn an_empty_service_account_gets_lists_and_a_ledger() {
         ]
     );
     let linked = apply(&bare, &patch);
-    assert_eq!(link_patch(&linked, &links(&[("ecr", &[ImagePull, Mount])])), None);
-    assert_eq!(ledger(&linked.metadata), links(&[("ecr", &[ImagePull, Mount])]));
+    assert_eq!(
+        link_patch(&linked, &links(&[("ecr", &[ImagePull, Mount])])),
+        None
+    );
+    assert_eq!(
+        ledger(&linked.metadata),
+        links(&[("ecr", &[ImagePull, Mount])])
+    );
 }
 
 #[test]
@@ -77,7 +97,10 @@ fn a_link_made_by_hand_is_neither_claimed_nor_removed() {
     let by_hand = account(json!({ "imagePullSecrets": [{ "name": "ecr" }] }));
     assert_eq!(link_patch(&by_hand, &links(&[("ecr", &[ImagePull])])), None);
     assert_eq!(link_patch(&by_hand, &Links::new()), None);
-    let both = apply(&by_hand, &link_patch(&by_hand, &links(&[("ecr", &[ImagePull, Mount])])).unwrap());
+    let both = apply(
+        &by_hand,
+        &link_patch(&by_hand, &links(&[("ecr", &[ImagePull, Mount])])).unwrap(),
+    );
     assert_eq!(ledger(&both.metadata), links(&[("ecr", &[Mount])]));
     let cleared = apply(&both, &link_patch(&both, &Links::new()).unwrap());
     assert_eq!(names(&cleared, ImagePull), ["ecr"]);
@@ -86,8 +109,12 @@ fn a_link_made_by_hand_is_neither_claimed_nor_removed() {
 
 #[test]
 fn a_link_of_ours_that_somebody_removed_comes_back() {
-    let broken = account(json!({ "metadata": { "annotations": { LINKED: r#"{"ecr":["ImagePull"]}"# } } }));
-    let after = apply(&broken, &link_patch(&broken, &links(&[("ecr", &[ImagePull])])).unwrap());
+    let broken =
+        account(json!({ "metadata": { "annotations": { LINKED: r#"{"ecr":["ImagePull"]}"# } } }));
+    let after = apply(
+        &broken,
+        &link_patch(&broken, &links(&[("ecr", &[ImagePull])])).unwrap(),
+    );
     assert_eq!(names(&after, ImagePull), ["ecr"]);
     let forgotten = apply(&broken, &link_patch(&broken, &Links::new()).unwrap());
     assert_eq!(ledger(&forgotten.metadata), Links::new());
@@ -101,16 +128,27 @@ fn an_entry_that_somebody_made_more_of_is_theirs() {
     }));
     let after = apply(&changed, &link_patch(&changed, &Links::new()).unwrap());
     assert_eq!(names(&after, Mount), ["ecr"]);
-    assert!(after.metadata.annotations.is_none_or(|annotations| annotations.is_empty()));
+    assert!(
+        after
+            .metadata
+            .annotations
+            .is_none_or(|annotations| annotations.is_empty())
+    );
 }
 
 #[test]
 fn a_garbled_ledger_claims_nothing() {
     for garbage in ["", "null", "[]", "{", r#"{"ecr":["Eat"]}"#, r#"{"ecr":1}"#] {
-        let garbled = account(json!({ "metadata": { "annotations": { LINKED: garbage } }, "imagePullSecrets": [{ "name": "ecr" }] }));
+        let garbled = account(
+            json!({ "metadata": { "annotations": { LINKED: garbage } }, "imagePullSecrets": [{ "name": "ecr" }] }),
+        );
         let after = apply(&garbled, &link_patch(&garbled, &Links::new()).unwrap());
         assert_eq!(names(&after, ImagePull), ["ecr"], "{garbage}");
-        assert_eq!(link_patch(&after, &Links::new()), None, "the garbage is gone");
+        assert_eq!(
+            link_patch(&after, &Links::new()),
+            None,
+            "the garbage is gone"
+        );
     }
 }
 
@@ -142,7 +180,10 @@ fn any_links() -> impl Strategy<Value = Links> {
 
 fn any_account() -> impl Strategy<Value = ServiceAccount> {
     let list = || vec(select(&NAMES[..]), 0..5);
-    let annotation = proptest::option::of(prop_oneof![any_links().prop_map(|links| serde_json::to_string(&links).unwrap()), "\\PC{0,9}"]);
+    let annotation = proptest::option::of(prop_oneof![
+        any_links().prop_map(|links| serde_json::to_string(&links).unwrap()),
+        "\\PC{0,9}"
+    ]);
     (list(), list(), annotation, any::<bool>()).prop_map(|(pull, mount, annotation, note)| {
         let objects = |names: Vec<&str>| names.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>();
         let mut annotations = serde_json::Map::new();

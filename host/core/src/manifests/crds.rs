@@ -1,6 +1,8 @@
 //! The CRDs, as loose as stored resources need them.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps,
+};
 use kube::CustomResourceExt;
 
 use crate::api::{ArgoHelmRepoSecret, EcrSecret};
@@ -13,7 +15,11 @@ use crate::api::{ArgoHelmRepoSecret, EcrSecret};
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![EcrSecret::crd(), ArgoHelmRepoSecret::crd()];
     for crd in &mut crds {
-        let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+        let schemas = crd
+            .spec
+            .versions
+            .iter_mut()
+            .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
         schemas.for_each(loosen);
     }
     crds
@@ -22,7 +28,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 fn loosen(schema: &mut JSONSchemaProps) {
     schema.required = None;
     schema.title = None;
-    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+    let spec = schema
+        .properties
+        .as_mut()
+        .and_then(|properties| properties.get_mut("spec"));
     if let Some(spec) = spec {
         spec.nullable = Some(true);
         // Defaults of Rust: the API server would write them into stored objects.
@@ -30,14 +39,26 @@ fn loosen(schema: &mut JSONSchemaProps) {
             field.default = None;
         }
         for name in ["service_accounts", "adopt", "suspend"] {
-            if let Some(field) = spec.properties.as_mut().and_then(|fields| fields.get_mut(name)) {
+            if let Some(field) = spec
+                .properties
+                .as_mut()
+                .and_then(|fields| fields.get_mut(name))
+            {
                 field.nullable = Some(true);
             }
         }
     }
-    let status = schema.properties.as_mut().and_then(|properties| properties.get_mut("status"));
+    let status = schema
+        .properties
+        .as_mut()
+        .and_then(|properties| properties.get_mut("status"));
     if let Some(status) = status {
-        for field in status.properties.iter_mut().flatten().map(|(_, field)| field) {
+        for field in status
+            .properties
+            .iter_mut()
+            .flatten()
+            .map(|(_, field)| field)
+        {
             field.default = None;
         }
     }

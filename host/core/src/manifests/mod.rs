@@ -21,17 +21,29 @@ pub fn crds_yaml() -> String {
 
 /// Everything that the operator in [`DEFAULT_NAMESPACE`] must be allowed, as one YAML stream.
 pub fn rbac_yaml(scope: &Scope) -> String {
-    Installation { scope: scope.clone(), ..Installation::default() }.rbac_yaml()
+    Installation {
+        scope: scope.clone(),
+        ..Installation::default()
+    }
+    .rbac_yaml()
 }
 
 /// Namespace, service account and Deployment of a cluster-wide installation, as one YAML stream.
 pub fn operator_yaml(image: &str) -> String {
-    Installation { image: image.to_owned(), ..Installation::default() }.operator_yaml()
+    Installation {
+        image: image.to_owned(),
+        ..Installation::default()
+    }
+    .operator_yaml()
 }
 
 /// A whole cluster-wide installation, as one YAML stream that can be applied as it is.
 pub fn install_yaml(image: &str) -> String {
-    Installation { image: image.to_owned(), ..Installation::default() }.install_yaml()
+    Installation {
+        image: image.to_owned(),
+        ..Installation::default()
+    }
+    .install_yaml()
 }
 
 /// One object as JSON.
@@ -42,7 +54,11 @@ fn manifest<T: Serialize>(object: &T) -> Value {
 /// One YAML document per object.
 fn stream(objects: impl IntoIterator<Item = Value>) -> String {
     let document = |object: Value| serde_norway::to_string(&object).unwrap_or_default(); // never fails: it is JSON
-    objects.into_iter().map(document).collect::<Vec<_>>().join("---\n")
+    objects
+        .into_iter()
+        .map(document)
+        .collect::<Vec<_>>()
+        .join("---\n")
 }
 
 /// Metadata of an object that belongs to the installation.

@@ -65,9 +65,18 @@ impl Installation {
     }
 
     fn operator(&self) -> Vec<Value> {
-        let mut namespace = Namespace { metadata: metadata(&self.namespace, None), ..Namespace::default() };
-        namespace.metadata.labels.get_or_insert_default().insert("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned());
-        let account = ServiceAccount { metadata: metadata(WORKLOAD_NAME, Some(&self.namespace)), ..ServiceAccount::default() };
+        let mut namespace = Namespace {
+            metadata: metadata(&self.namespace, None),
+            ..Namespace::default()
+        };
+        namespace.metadata.labels.get_or_insert_default().insert(
+            "pod-security.kubernetes.io/enforce".to_owned(),
+            "restricted".to_owned(),
+        );
+        let account = ServiceAccount {
+            metadata: metadata(WORKLOAD_NAME, Some(&self.namespace)),
+            ..ServiceAccount::default()
+        };
         vec![manifest(&namespace), manifest(&account), self.deployment()]
     }
 
@@ -160,8 +169,11 @@ fn volumes() -> Value {
 
 /// The labels of everything that belongs to the installation, and the Deployment's selector.
 pub(super) fn labels() -> BTreeMap<String, String> {
-    [("app.kubernetes.io/name", OPERATOR_NAME), ("control-plane", "controller-manager")]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    [
+        ("app.kubernetes.io/name", OPERATOR_NAME),
+        ("control-plane", "controller-manager"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }

@@ -1,6 +1,8 @@
 //! What the operator must be allowed, and not more.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
 use serde_json::Value;
 
 use super::operator::{Installation, WORKLOAD_NAME};
@@ -36,9 +38,21 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
 /// - `ConfigMaps` hold policies and are read.
 pub fn tenant_rules() -> Vec<PolicyRule> {
     vec![
-        rule(GROUP, &["secrets", "argohelmreposecrets"], &["get", "list", "watch"]),
-        rule(GROUP, &["secrets/status", "argohelmreposecrets/status"], &["get", "patch"]),
-        rule("", &["secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
+        rule(
+            GROUP,
+            &["secrets", "argohelmreposecrets"],
+            &["get", "list", "watch"],
+        ),
+        rule(
+            GROUP,
+            &["secrets/status", "argohelmreposecrets/status"],
+            &["patch"],
+        ),
+        rule(
+            "",
+            &["secrets"],
+            &["get", "list", "watch", "create", "patch", "delete"],
+        ),
         rule("", &["serviceaccounts"], &["get", "list", "watch", "patch"]),
         rule("", &["configmaps"], &["get", "list", "watch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
@@ -49,33 +63,54 @@ pub fn tenant_rules() -> Vec<PolicyRule> {
 /// cannot be limited to a name, because the API server does not know the name yet when it authorises.
 pub fn lease_rules() -> Vec<PolicyRule> {
     const LEASES: &str = "coordination.k8s.io";
-    let named = PolicyRule { resource_names: Some(vec![LEASE_NAME.to_owned()]), ..rule(LEASES, &["leases"], &["get", "update", "patch"]) };
+    let named = PolicyRule {
+        resource_names: Some(vec![LEASE_NAME.to_owned()]),
+        ..rule(LEASES, &["leases"], &["get", "update", "patch"])
+    };
     vec![rule(LEASES, &["leases"], &["create"]), named]
 }
 
 /// All roles and bindings of an installation.
 pub(super) fn objects(installation: &Installation) -> Vec<Value> {
-    let Installation { namespace, scope, .. } = installation;
+    let Installation {
+        namespace, scope, ..
+    } = installation;
     let leases = format!("{OPERATOR_NAME}-leader-election");
     let mut objects = match scope {
         Scope::Cluster => cluster_wide(OPERATOR_NAME, namespace),
-        Scope::Namespaces(watched) => {
-            watched.iter().flat_map(|watched| in_namespace(OPERATOR_NAME, watched, tenant_rules(), namespace)).collect()
-        }
+        Scope::Namespaces(watched) => watched
+            .iter()
+            .flat_map(|watched| in_namespace(OPERATOR_NAME, watched, tenant_rules(), namespace))
+            .collect(),
     };
     objects.extend(in_namespace(&leases, namespace, lease_rules(), namespace));
     objects
 }
 
 fn cluster_wide(name: &str, operator_namespace: &str) -> Vec<Value> {
-    let role = ClusterRole { metadata: metadata(name, None), rules: Some(tenant_rules()), ..ClusterRole::default() };
-    let binding =
-        ClusterRoleBinding { metadata: metadata(name, None), role_ref: role_ref("ClusterRole", name), subjects: Some(vec![subject(operator_namespace)]) };
+    let role = ClusterRole {
+        metadata: metadata(name, None),
+        rules: Some(tenant_rules()),
+        ..ClusterRole::default()
+    };
+    let binding = ClusterRoleBinding {
+        metadata: metadata(name, None),
+        role_ref: role_ref("ClusterRole", name),
+        subjects: Some(vec![subject(operator_namespace)]),
+    };
     vec![manifest(&role), manifest(&binding)]
 }
 
-fn in_namespace(name: &str, namespace: &str, rules: Vec<PolicyRule>, operator_namespace: &str) -> Vec<Value> {
-    let role = Role { metadata: metadata(name, Some(namespace)), rules: Some(rules) };
+fn in_namespace(
+    name: &str,
+    namespace: &str,
+    rules: Vec<PolicyRule>,
+    operator_namespace: &str,
+) -> Vec<Value> {
+    let role = Role {
+        metadata: metadata(name, Some(namespace)),
+        rules: Some(rules),
+    };
     let binding = RoleBinding {
         metadata: metadata(name, Some(namespace)),
         role_ref: role_ref("Role", name),
@@ -85,7 +120,11 @@ fn in_namespace(name: &str, namespace: &str, rules: Vec<PolicyRule>, operator_na
 }
 
 fn role_ref(kind: &str, name: &str) -> RoleRef {
-    RoleRef { api_group: "rbac.authorization.k8s.io".to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+    RoleRef {
+        api_group: "rbac.authorization.k8s.io".to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    }
 }
 
 fn subject(operator_namespace: &str) -> Subject {

@@ -25,18 +25,48 @@ fn docker(config: &Value) -> Secret {
 }
 
 fn originals() -> Secret {
-    docker(&json!({ "auths": { REGISTRY: { "username": "AWS", "password": "p", "auth": "QVdTOnA=" } } }))
+    docker(
+        &json!({ "auths": { REGISTRY: { "username": "AWS", "password": "p", "auth": "QVdTOnA=" } } }),
+    )
 }
 
 fn argo_originals(changes: &[(&str, &str)]) -> Secret {
-    let mut data = BTreeMap::from([("username", "AWS"), ("password", "p"), ("url", REGISTRY), ("type", "helm"), ("enableOCI", "true"), ("name", "x")]);
+    let mut data = BTreeMap::from([
+        ("username", "AWS"),
+        ("password", "p"),
+        ("url", REGISTRY),
+        ("type", "helm"),
+        ("enableOCI", "true"),
+        ("name", "x"),
+    ]);
     data.extend(changes.iter().copied());
-    let data = data.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), ByteString(value.into()))).collect();
-    Secret { type_: Some("Opaque".into()), data: Some(data), ..Secret::default() }
+    let data = data
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.to_owned(), ByteString(value.into())))
+        .collect();
+    Secret {
+        type_: Some("Opaque".into()),
+        data: Some(data),
+        ..Secret::default()
+    }
 }
 
-fn owned_by(mut secret: Secret, api_version: &str, kind: &str, uid: &str, controller: Option<bool>) -> Secret {
-    let owner = OwnerReference { api_version: api_version.into(), kind: kind.into(), name: "owner".into(), uid: uid.into(), controller, block_owner_deletion: None };
+fn owned_by(
+    mut secret: Secret,
+    api_version: &str,
+    kind: &str,
+    uid: &str,
+    controller: Option<bool>,
+) -> Secret {
+    let owner = OwnerReference {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        name: "owner".into(),
+        uid: uid.into(),
+        controller,
+        block_owner_deletion: None,
+    };
     secret.metadata.owner_references = Some(vec![owner]);
     secret
 }
@@ -50,37 +80,79 @@ fn why(ownership: Ownership) -> Foreign {
 
 #[test]
 fn what_this_resource_controls_is_its_own_whatever_it_holds() {
-    let ours = owned_by(docker(&json!({})), "ecr.mobb.redhat.com/v1alpha1", "Secret", "u-1", Some(true));
+    let ours = owned_by(
+        docker(&json!({})),
+        "ecr.mobb.redhat.com/v1alpha1",
+        "Secret",
+        "u-1",
+        Some(true),
+    );
     assert_eq!(classify(&ours, &resource()), Ownership::Ours);
-    assert_eq!(metadata_ownership(&ours.metadata, "u-1"), MetadataOwnership::Ours);
+    assert_eq!(
+        metadata_ownership(&ours.metadata, "u-1"),
+        MetadataOwnership::Ours
+    );
     assert!(may_take_over(&Ownership::Ours, false));
 }
 
 #[test]
 fn another_resources_secret_is_never_taken() {
     for kind in ["Secret", "ArgoHelmRepoSecret"] {
-        let theirs = owned_by(originals(), "ecr.mobb.redhat.com/v1beta9", kind, "u-2", Some(true));
+        let theirs = owned_by(
+            originals(),
+            "ecr.mobb.redhat.com/v1beta9",
+            kind,
+            "u-2",
+            Some(true),
+        );
         let ownership = classify(&theirs, &resource());
-        assert_eq!(ownership, Ownership::OtherResource { kind: kind.into(), name: "owner".into() });
+        assert_eq!(
+            ownership,
+            Ownership::OtherResource {
+                kind: kind.into(),
+                name: "owner".into()
+            }
+        );
         assert!(!may_take_over(&ownership, true));
     }
 }
 
 #[test]
 fn what_something_else_controls_is_never_taken() {
-    let theirs = owned_by(originals(), "external-secrets.io/v1", "ExternalSecret", "u-3", Some(true));
+    let theirs = owned_by(
+        originals(),
+        "external-secrets.io/v1",
+        "ExternalSecret",
+        "u-3",
+        Some(true),
+    );
     let ownership = classify(&theirs, &resource());
     assert!(!may_take_over(&ownership, true));
-    assert_eq!(why(ownership).to_string(), "ExternalSecret owner controls it");
-    assert!(matches!(metadata_ownership(&theirs.metadata, "u-1"), MetadataOwnership::Controlled { .. }));
+    assert_eq!(
+        why(ownership).to_string(),
+        "ExternalSecret owner controls it"
+    );
+    assert!(matches!(
+        metadata_ownership(&theirs.metadata, "u-1"),
+        MetadataOwnership::Controlled { .. }
+    ));
 }
 
 #[test]
 fn a_resource_without_uid_owns_nothing() {
     let mut unborn = resource();
     unborn.metadata.uid = None;
-    let secret = owned_by(originals(), "ecr.mobb.redhat.com/v1alpha1", "Secret", "", Some(true));
-    assert!(matches!(classify(&secret, &unborn), Ownership::OtherResource { .. }));
+    let secret = owned_by(
+        originals(),
+        "ecr.mobb.redhat.com/v1alpha1",
+        "Secret",
+        "",
+        Some(true),
+    );
+    assert!(matches!(
+        classify(&secret, &unborn),
+        Ownership::OtherResource { .. }
+    ));
 }
 
 #[test]
@@ -94,14 +166,24 @@ fn the_originals_secrets_are_recognised() {
         assert_eq!(ownership, Ownership::OriginalOperators);
         assert!(may_take_over(&ownership, false));
     }
-    assert_eq!(classify(&argo_originals(&[]), &argo()), Ownership::OriginalOperators);
-    assert_eq!(metadata_ownership(&originals().metadata, "u-1"), MetadataOwnership::Uncontrolled);
+    assert_eq!(
+        classify(&argo_originals(&[]), &argo()),
+        Ownership::OriginalOperators
+    );
+    assert_eq!(
+        metadata_ownership(&originals().metadata, "u-1"),
+        MetadataOwnership::Uncontrolled
+    );
 }
 
 #[test]
 fn other_content_is_somebody_elses_until_adoption_is_asked_for() {
     let mut two_keys = originals();
-    two_keys.data.as_mut().unwrap().insert("more".into(), ByteString::default());
+    two_keys
+        .data
+        .as_mut()
+        .unwrap()
+        .insert("more".into(), ByteString::default());
     let auth = json!({ "username": "AWS", "auth": "QVdTOnA=" });
     for secret in [
         two_keys,
@@ -114,22 +196,38 @@ fn other_content_is_somebody_elses_until_adoption_is_asked_for() {
         docker(&json!({ "auths": { REGISTRY: { "auth": 1 } } })),
         docker(&json!({ "auths": [REGISTRY] })),
         docker(&json!(null)),
-        Secret { data: None, ..originals() },
+        Secret {
+            data: None,
+            ..originals()
+        },
     ] {
         let ownership = classify(&secret, &resource());
         assert!(!may_take_over(&ownership, false), "{secret:?}");
         assert!(may_take_over(&ownership, true));
         assert_eq!(why(ownership), Foreign::OtherContent);
     }
-    for changes in [[("username", "bob")], [("url", "other")], [("type", "git")], [("enableOCI", "")], [("project", "x")]] {
-        assert_eq!(why(classify(&argo_originals(&changes), &argo())), Foreign::OtherContent, "{changes:?}");
+    for changes in [
+        [("username", "bob")],
+        [("url", "other")],
+        [("type", "git")],
+        [("enableOCI", "")],
+        [("project", "x")],
+    ] {
+        assert_eq!(
+            why(classify(&argo_originals(&changes), &argo())),
+            Foreign::OtherContent,
+            "{changes:?}"
+        );
     }
 }
 
 #[test]
 fn an_owner_that_does_not_control_is_respected_until_adoption_is_asked_for() {
     for controller in [None, Some(false)] {
-        let ownership = classify(&owned_by(originals(), "v1", "ConfigMap", "u-4", controller), &resource());
+        let ownership = classify(
+            &owned_by(originals(), "v1", "ConfigMap", "u-4", controller),
+            &resource(),
+        );
         assert!(!may_take_over(&ownership, false) && may_take_over(&ownership, true));
         assert_eq!(why(ownership).to_string(), "it belongs to ConfigMap owner");
     }
@@ -137,17 +235,35 @@ fn an_owner_that_does_not_control_is_respected_until_adoption_is_asked_for() {
 
 #[test]
 fn what_the_api_server_would_refuse_is_not_adopted() {
-    let wrong_type = Secret { type_: Some("Opaque".into()), ..originals() };
-    let without_type = Secret { type_: None, ..originals() };
-    let immutable = Secret { immutable: Some(true), ..originals() };
+    let wrong_type = Secret {
+        type_: Some("Opaque".into()),
+        ..originals()
+    };
+    let without_type = Secret {
+        type_: None,
+        ..originals()
+    };
+    let immutable = Secret {
+        immutable: Some(true),
+        ..originals()
+    };
     for secret in [wrong_type.clone(), without_type, immutable] {
         assert!(!may_take_over(&classify(&secret, &resource()), true));
     }
-    let ours = owned_by(wrong_type, "ecr.mobb.redhat.com/v1alpha1", "Secret", "u-1", Some(true));
-    assert!(matches!(why(classify(&ours, &resource())), Foreign::WrongType { .. }));
+    let ours = owned_by(
+        wrong_type,
+        "ecr.mobb.redhat.com/v1alpha1",
+        "Secret",
+        "u-1",
+        Some(true),
+    );
+    assert!(matches!(
+        why(classify(&ours, &resource())),
+        Foreign::WrongType { .. }
+    ));
 }
 
-fn managed(entries: Value) -> ObjectMeta {
+fn managed(entries: &Value) -> ObjectMeta {
     serde_json::from_value(json!({ "managedFields": entries })).unwrap()
 }
 
@@ -155,16 +271,52 @@ fn managed(entries: Value) -> ObjectMeta {
 fn an_edit_by_somebody_else_is_seen_in_the_metadata() {
     let keys = data_keys(ResourceKind::Secret);
     let ours = json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:data": { ".": {}, "f:.dockerconfigjson": {} }, "f:type": {} } });
-    let without_data = json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:type": {} } });
+    let without_data =
+        json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:type": {} } });
     let editors = json!({ "manager": "kubectl-edit", "operation": "Update", "fieldsV1": { "f:data": { "f:.dockerconfigjson": {} } } });
     let elsewhere = json!({ "manager": FIELD_MANAGER, "subresource": "status", "fieldsV1": { "f:data": { "f:.dockerconfigjson": {} } } });
-    assert!(!drift(&managed(json!([ours])), FIELD_MANAGER, keys), "untouched");
-    assert!(!drift(&managed(json!([ours, editors])), FIELD_MANAGER, keys), "same value, owned together");
-    assert!(drift(&managed(json!([without_data, editors])), FIELD_MANAGER, keys), "edited");
-    assert!(drift(&managed(json!([without_data])), FIELD_MANAGER, keys), "removed");
-    assert!(drift(&managed(json!([editors])), FIELD_MANAGER, keys), "never ours");
-    assert!(drift(&managed(json!([elsewhere])), FIELD_MANAGER, keys), "another subresource");
-    assert!(drift(&managed(json!([ours])), FIELD_MANAGER, data_keys(ResourceKind::ArgoHelmRepoSecret)), "other keys are wanted");
-    assert!(!drift(&managed(json!([])), FIELD_MANAGER, keys), "nothing is known");
-    assert!(!drift(&ObjectMeta::default(), FIELD_MANAGER, keys), "nothing is known");
+    assert!(
+        !drift(&managed(&json!([ours])), FIELD_MANAGER, keys),
+        "untouched"
+    );
+    assert!(
+        !drift(&managed(&json!([ours, editors])), FIELD_MANAGER, keys),
+        "same value, owned together"
+    );
+    assert!(
+        drift(
+            &managed(&json!([without_data, editors])),
+            FIELD_MANAGER,
+            keys
+        ),
+        "edited"
+    );
+    assert!(
+        drift(&managed(&json!([without_data])), FIELD_MANAGER, keys),
+        "removed"
+    );
+    assert!(
+        drift(&managed(&json!([editors])), FIELD_MANAGER, keys),
+        "never ours"
+    );
+    assert!(
+        drift(&managed(&json!([elsewhere])), FIELD_MANAGER, keys),
+        "another subresource"
+    );
+    assert!(
+        drift(
+            &managed(&json!([ours])),
+            FIELD_MANAGER,
+            data_keys(ResourceKind::ArgoHelmRepoSecret)
+        ),
+        "other keys are wanted"
+    );
+    assert!(
+        !drift(&managed(&json!([])), FIELD_MANAGER, keys),
+        "nothing is known"
+    );
+    assert!(
+        !drift(&ObjectMeta::default(), FIELD_MANAGER, keys),
+        "nothing is known"
+    );
 }

@@ -13,7 +13,11 @@ const REGISTRY: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
 
 fn token() -> Token {
     let time = |text: &str| text.parse::<Timestamp>().unwrap();
-    Token::new("pa55word", time("2026-01-31T00:00:00Z"), time("2026-01-31T12:00:00Z"))
+    Token::new(
+        "pa55word",
+        time("2026-01-31T00:00:00Z"),
+        time("2026-01-31T12:00:00Z"),
+    )
 }
 
 fn secret() -> EcrSecret {
@@ -37,7 +41,10 @@ fn valid(decision: &Decision) -> ValidDecision {
 }
 
 fn named(name: &str) -> ValidDecision {
-    valid(&Decision { secret_name: name.into(), ..Decision::default() })
+    valid(&Decision {
+        secret_name: name.into(),
+        ..Decision::default()
+    })
 }
 
 fn text(secret: &Secret, key: &str) -> String {
@@ -47,8 +54,17 @@ fn text(secret: &Secret, key: &str) -> String {
 #[test]
 fn a_docker_config_is_byte_for_byte_the_originals() {
     let resource = secret();
-    let rendered = render(&resource, &resolve(&resource.view()).unwrap(), &named("ecr"), &token(), None);
-    assert_eq!(rendered.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+    let rendered = render(
+        &resource,
+        &resolve(&resource.view()).unwrap(),
+        &named("ecr"),
+        &token(),
+        None,
+    );
+    assert_eq!(
+        rendered.type_.as_deref(),
+        Some("kubernetes.io/dockerconfigjson")
+    );
     assert_eq!(rendered.data.as_ref().unwrap().len(), 1);
     assert_eq!(
         text(&rendered, ".dockerconfigjson"),
@@ -61,20 +77,55 @@ fn the_registry_is_the_key_verbatim_whatever_it_looks_like() {
     for registry in ["https://X.example/Path/", "with \"quotes\" and ü", ""] {
         let data = secret_data(ResourceKind::Secret, registry, "ecr", &token());
         let config: serde_json::Value = serde_json::from_slice(&data[DOCKER_CONFIG_KEY].0).unwrap();
-        assert_eq!(config["auths"].as_object().unwrap().keys().collect::<Vec<_>>(), [registry]);
+        assert_eq!(
+            config["auths"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .collect::<Vec<_>>(),
+            [registry]
+        );
     }
 }
 
 #[test]
 fn an_argo_repository_has_exactly_the_six_keys() {
     let resource = argo();
-    let rendered = render(&resource, &resolve(&resource.view()).unwrap(), &named("helm"), &token(), None);
+    let rendered = render(
+        &resource,
+        &resolve(&resource.view()).unwrap(),
+        &named("helm"),
+        &token(),
+        None,
+    );
     assert_eq!(rendered.type_.as_deref(), Some("Opaque"));
-    assert_eq!(rendered.metadata.labels.as_ref().unwrap()["argocd.argoproj.io/secret-type"], "repository");
-    let content: Vec<(&str, String)> = rendered.data.as_ref().unwrap().keys().map(|key| (key.as_str(), text(&rendered, key))).collect();
-    let expected = [("enableOCI", "true"), ("name", "helm"), ("password", "pa55word"), ("type", "helm"), ("url", REGISTRY), ("username", "AWS")];
-    assert_eq!(content, expected.map(|(key, value)| (key, value.to_owned())));
-    assert_eq!(content.iter().map(|(key, _)| *key).collect::<Vec<_>>(), data_keys(ResourceKind::ArgoHelmRepoSecret));
+    assert_eq!(
+        rendered.metadata.labels.as_ref().unwrap()["argocd.argoproj.io/secret-type"],
+        "repository"
+    );
+    let content: Vec<(&str, String)> = rendered
+        .data
+        .as_ref()
+        .unwrap()
+        .keys()
+        .map(|key| (key.as_str(), text(&rendered, key)))
+        .collect();
+    let expected = [
+        ("enableOCI", "true"),
+        ("name", "helm"),
+        ("password", "pa55word"),
+        ("type", "helm"),
+        ("url", REGISTRY),
+        ("username", "AWS"),
+    ];
+    assert_eq!(
+        content,
+        expected.map(|(key, value)| (key, value.to_owned()))
+    );
+    assert_eq!(
+        content.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
+        data_keys(ResourceKind::ArgoHelmRepoSecret)
+    );
 }
 
 #[test]
@@ -106,8 +157,12 @@ fn the_metadata_tells_a_restarted_operator_everything_but_the_token() {
             "ownerReferences": [{ "apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "Secret", "name": "mine", "uid": "u-1", "controller": true }],
         })
     );
-    assert_eq!(TokenWindow::from_annotations(&rendered.metadata), Some(token().window()));
-    let stored: Decision = serde_json::from_str(&rendered.metadata.annotations.unwrap()[DECISION]).unwrap();
+    assert_eq!(
+        TokenWindow::from_annotations(&rendered.metadata),
+        Some(token().window())
+    );
+    let stored: Decision =
+        serde_json::from_str(&rendered.metadata.annotations.unwrap()[DECISION]).unwrap();
     assert_eq!(stored, *decision.get());
 }
 
@@ -124,9 +179,24 @@ fn the_digest_tells_every_input_apart() {
         inputs_digest(ResourceKind::Secret, REGISTRY, &here, "ecr"),
         inputs_digest(ResourceKind::ArgoHelmRepoSecret, REGISTRY, &here, "ecr"),
         inputs_digest(ResourceKind::Secret, "other", &here, "ecr"),
-        inputs_digest(ResourceKind::Secret, REGISTRY, &target(Some("eu-west-1"), REGISTRY), "ecr"),
-        inputs_digest(ResourceKind::Secret, REGISTRY, &target(Some("us-east-1"), REGISTRY), "ecr"),
-        inputs_digest(ResourceKind::Secret, REGISTRY, &target(None, "public.ecr.aws"), "ecr"),
+        inputs_digest(
+            ResourceKind::Secret,
+            REGISTRY,
+            &target(Some("eu-west-1"), REGISTRY),
+            "ecr",
+        ),
+        inputs_digest(
+            ResourceKind::Secret,
+            REGISTRY,
+            &target(Some("us-east-1"), REGISTRY),
+            "ecr",
+        ),
+        inputs_digest(
+            ResourceKind::Secret,
+            REGISTRY,
+            &target(None, "public.ecr.aws"),
+            "ecr",
+        ),
         inputs_digest(ResourceKind::Secret, REGISTRY, &here, "ecr2"),
     ]);
     assert_eq!(digests.len(), 7);
@@ -134,7 +204,7 @@ fn the_digest_tells_every_input_apart() {
     // The annotation outlives the process: the digest of the same inputs never changes.
     assert_eq!(
         inputs_digest(ResourceKind::Secret, REGISTRY, &here, "ecr"),
-        "PIN"
+        "2f214133612be8bc46f273c53aaa59bdbb0dd850654df317381ad4cf0996f757"
     );
 }
 

@@ -3,7 +3,8 @@
 /// An RFC 1123 subdomain: the name of a Secret or of a service account.
 pub(crate) fn is_subdomain(text: &str) -> bool {
     let part = |part: &str| {
-        part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        part.bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && part.bytes().next().is_some_and(|byte| byte != b'-')
             && !part.ends_with('-')
     };
@@ -29,7 +30,9 @@ pub(crate) fn is_label_value(value: &str) -> bool {
 fn is_name(text: &str) -> bool {
     let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     text.len() <= 63
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         && end(text.bytes().next())
         && end(text.bytes().next_back())
 }
