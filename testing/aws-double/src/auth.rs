@@ -1,4 +1,4 @@
-//! Who calls: the credential scope of SigV4, and the identity behind the access key id. Signatures are not verified.
+//! Who calls: the credential scope of `SigV4`, and the identity behind the access key id. Signatures are not verified.
 
 use axum::http::HeaderMap;
 

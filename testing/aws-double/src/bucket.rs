@@ -51,7 +51,7 @@ mod tests {
         );
         let later = start + Duration::from_millis(500);
         assert_eq!([(); 2].map(|()| bucket.take(later)), [true, false]);
-        let much_later = start + Duration::from_secs(60);
+        let much_later = start + Duration::from_mins(1);
         assert_eq!(
             [(); 4].map(|()| bucket.take(much_later)),
             [true, true, true, false]
@@ -63,6 +63,6 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::full(f64::NAN, 1, start);
         assert!(bucket.take(start));
-        assert!(!bucket.take(start + Duration::from_secs(3600)));
+        assert!(!bucket.take(start + Duration::from_hours(1)));
     }
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMP
 pub const DEFAULT_IDENTITY_ARN: &str = "arn:aws:iam::123456789012:user/double";
 
 /// The regions that a double knows unless told otherwise: those that are on in an ordinary account, the common opt-in ones, China
-/// and GovCloud.
+/// and the government ones.
 pub const DEFAULT_REGIONS: &[&str] = &[
     "af-south-1",
     "ap-east-1",
@@ -132,7 +132,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            token_life: Duration::from_secs(12 * 3600),
+            token_life: Duration::from_hours(12),
             session_life: None,
             password_bytes: 1900,
             regions: DEFAULT_REGIONS.iter().map(|&r| r.to_owned()).collect(),

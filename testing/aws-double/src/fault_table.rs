@@ -85,7 +85,7 @@ impl FaultTable {
             match (latency, bucket) {
                 (Some(latency), _) => mishap.latency = mishap.latency.saturating_add(latency),
                 (None, Some(bucket)) => {
-                    mishap.fault = (!bucket.take(now)).then_some(Fault::Throttle)
+                    mishap.fault = (!bucket.take(now)).then_some(Fault::Throttle);
                 }
                 (None, None) => mishap.fault = Some(rule.fault.clone()),
             }

@@ -16,7 +16,7 @@
 //!
 //! In another process, the binary `aws-double` serves the same, and [`DoubleClient`] sets faults and the clock over HTTP.
 //!
-//! What it does not do: it does not verify SigV4 signatures, secret keys or the signatures of web identity tokens (the issuer
+//! What it does not do: it does not verify request signatures, secret keys or the signatures of web identity tokens (the issuer
 //! is not looked at either), and it knows no IAM policy beyond the trust of a [`Role`]. Everything else of a request is
 //! checked: identity, session token, expiry, credential scope, region, audience and subject.
 //!

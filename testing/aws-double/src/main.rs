@@ -32,7 +32,7 @@ struct Args {
     /// A role that trusts web identity tokens of an audience (without colons) and a subject (* for any characters).
     #[arg(long = "role", value_name = "ARN=AUDIENCE:SUBJECT", value_parser = role)]
     roles: Vec<Role>,
-    /// A role that trusts a user or role for AssumeRole (* for any characters).
+    /// A role that trusts a user or another role to assume it (* for any characters).
     #[arg(long = "trust", value_name = "ROLE_ARN=PRINCIPAL_ARN", value_parser = trust)]
     trusts: Vec<Role>,
     /// A region that exists; may be repeated. Without any, the ordinary ones exist.

@@ -97,7 +97,7 @@ async fn clock_life_and_settings_are_set_over_http() {
         .await
         .unwrap();
     client
-        .advance_clock(Duration::from_secs(3600))
+        .advance_clock(Duration::from_hours(1))
         .await
         .unwrap();
     let ahead = client
