@@ -111,16 +111,15 @@ impl Broker {
     /// The [`Failure`] of the call, or the one of an earlier call while its wait lasts.
     pub async fn token(&self, key: &TokenKey, freshness: Freshness) -> Result<Arc<Token>, Failure> {
         let inner = &self.inner;
-        let asked = (inner.options.clock)();
         let mut key = key.clone();
         if key.kind == RegistryKind::Public {
             PUBLIC_REGION.clone_into(&mut key.region);
         }
         // What cannot stand in a host name could lead to another host.
         if !is_plausible_region(&key.region) {
-            return Err(inner.impossible_region(&key.region, asked));
+            return Err(inner.impossible_region(&key.region));
         }
-        let floor = freshness.issued_after.min(asked);
+        let floor = freshness.issued_after;
         let mut flights_before = None;
         loop {
             let flight = match inner.look(&key, floor, freshness.force, &mut flights_before) {
@@ -325,18 +324,19 @@ impl Inner {
             return;
         }
         state.generation += 1;
-        state.keys.retain(|_, memory| memory.flight.is_some());
-        for memory in state.keys.values_mut() {
-            memory.token = None;
-            memory.failures = 0;
-            memory.failure = None;
-        }
+        state.keys.retain(|_, memory| {
+            *memory = Memory {
+                flight: memory.flight.take(),
+                ..Memory::default()
+            };
+            memory.flight.is_some()
+        });
         let generation = state.generation;
         drop(state);
         self.changed.send_replace(generation);
     }
 
-    fn impossible_region(&self, region: &str, now: Timestamp) -> Failure {
+    fn impossible_region(&self, region: &str) -> Failure {
         let what = if region.is_empty() {
             "no region is known".to_owned()
         } else {
@@ -351,7 +351,7 @@ impl Inner {
             region: region.to_owned(),
             kind: RegistryKind::Private,
         };
-        self.failure(problem, now, u32::MAX, &key)
+        self.failure(problem, (self.options.clock)(), u32::MAX, &key)
     }
 
     /// The AWS library panicked. It does so on values that it takes for impossible.

@@ -256,12 +256,19 @@ async fn from_container(aws: &Aws, identity: &Identity) -> Result<Credentials, P
             format!("the environment variable {variable} is not {form}; correct or unset it"),
         ));
     }
-    EcsCredentialsProvider::builder()
+    let place = "the container's credentials endpoint";
+    let provider = EcsCredentialsProvider::builder()
         .configure(&provider_config(aws))
-        .build()
-        .provide_credentials()
-        .await
-        .map_err(|error| local("the container's credentials endpoint", &error, identity))
+        .build();
+    // The provider tries three times whatever its configuration says.
+    let patience = aws.timeouts().operation_timeout().unwrap_or(MARGIN);
+    match tokio::time::timeout(patience, provider.provide_credentials()).await {
+        Ok(answer) => answer.map_err(|error| local(place, &error, identity)),
+        Err(_) => Err(Problem::new(
+            Reason::AwsUnreachable,
+            format!("{place} did not answer in time; retried automatically"),
+        )),
+    }
 }
 
 async fn from_instance(aws: &Aws, identity: &Identity) -> Result<Credentials, Problem> {
