@@ -96,10 +96,7 @@ async fn clock_life_and_settings_are_set_over_http() {
         .set_clock_offset(SignedDuration::from_hours(-5))
         .await
         .unwrap();
-    client
-        .advance_clock(Duration::from_hours(1))
-        .await
-        .unwrap();
+    client.advance_clock(Duration::from_hours(1)).await.unwrap();
     let ahead = client
         .now()
         .await
