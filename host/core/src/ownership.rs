@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ecr_policy_model::ResourceKind;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::core::ObjectMeta;
 use serde_json::Value;
 
@@ -249,13 +249,16 @@ fn is_argo_repository_for(data: &BTreeMap<String, ByteString>, url: &str) -> boo
         && is("enableOCI", "true")
 }
 
-/// Whether somebody else has changed or removed wanted data of a Secret that `manager` applied.
+/// Whether somebody else has changed or removed wanted data of a Secret that `manager` wrote.
 ///
-/// It is told by `managedFields`, so no data is read. When another manager changes or removes a field,
-/// the API server takes the field away from us, so the Secret is intact if and only if our entry still
-/// has every wanted key. A key that others own beside us has the value that we wrote, and so is no
-/// drift: treating it as one would write again and again, because an apply of the same value leaves
-/// the other owner in place. Without any `managedFields` nothing is known, and that is no drift either.
+/// It is told by `managedFields`, so no data is read. When another manager changes a field, the API
+/// server takes the field away from us and notes the time; when it removes the field, nobody has it.
+/// So a wanted key is as we wrote it if we own it, alone or with others. It is also if somebody
+/// owns it who has not changed anything since our last write: then the value was already the one that
+/// we wrote, as it is after a take-over. That conclusion needs every write of ours to carry all data.
+/// Times are whole seconds; an edit in the very second of our write counts as one after it.
+///
+/// Without any `managedFields` nothing is known, and that is no drift: a watch may have dropped them.
 pub fn drift(meta: &ObjectMeta, manager: &str, wanted_data_keys: &[&str]) -> bool {
     let Some(entries) = meta
         .managed_fields
@@ -264,18 +267,37 @@ pub fn drift(meta: &ObjectMeta, manager: &str, wanted_data_keys: &[&str]) -> boo
     else {
         return false;
     };
-    let owns = |key: &str| {
+    let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(manager);
+    let last_write = entries
+        .iter()
+        .filter(|entry| is_ours(entry) && of_object(entry))
+        .filter_map(|entry| entry.time.as_ref().map(|time| time.0))
+        .max();
+    let before_last_write = |entry: &ManagedFieldsEntry| {
+        let changed = entry.time.as_ref().map(|time| time.0);
+        matches!((changed, last_write), (Some(changed), Some(write)) if changed < write)
+    };
+    let as_written = |key: &&str| {
         let field = format!("f:{key}");
         entries
             .iter()
-            .filter(|entry| {
-                entry.manager.as_deref() == Some(manager)
-                    && entry.subresource.as_deref().unwrap_or_default().is_empty()
-            })
-            .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data"))
-            .any(|data| data.get(&field).is_some())
+            .filter(|entry| of_object(entry) && has_data(entry, &field))
+            .any(|entry| is_ours(entry) || before_last_write(entry))
     };
-    !wanted_data_keys.iter().all(|key| owns(key))
+    !wanted_data_keys.iter().all(as_written)
+}
+
+/// Whether the entry speaks of the object itself and not of a subresource.
+fn of_object(entry: &ManagedFieldsEntry) -> bool {
+    entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+fn has_data(entry: &ManagedFieldsEntry, field: &str) -> bool {
+    let data = entry
+        .fields_v1
+        .as_ref()
+        .and_then(|fields| fields.0.get("f:data"));
+    data.is_some_and(|data| data.get(field).is_some())
 }
 
 #[cfg(test)]

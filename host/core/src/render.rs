@@ -161,7 +161,8 @@ pub fn annotations(
     annotations
 }
 
-/// The whole Secret, for a server-side apply: what is not in it, we do not own.
+/// The whole Secret as it shall be. Every write has to carry all its data: [`crate::ownership::drift`]
+/// relies on that.
 pub fn render<K: CredentialResource>(
     resource: &K,
     target: &Target,

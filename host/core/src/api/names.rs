@@ -8,7 +8,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "ecr.mobb.redhat.com/v1alpha1";
 /// The operator's name: field manager, event reporter, lease.
 pub const OPERATOR_NAME: &str = "ecr-secret-operator";
-/// The manager under which the operator applies Secrets and status.
+/// The manager under which the operator writes Secrets, status and service accounts.
 pub const FIELD_MANAGER: &str = OPERATOR_NAME;
 /// The Lease that replicas compete for, in the operator's own namespace.
 pub const LEASE_NAME: &str = OPERATOR_NAME;

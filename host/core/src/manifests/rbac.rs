@@ -32,8 +32,8 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
 /// What the operator must be allowed in every namespace that it watches.
 ///
 /// - Our resources are read; only their status is written.
-/// - Secrets are listed and watched as metadata, read one at a time to see whose one is, applied
-///   (which creates and patches), and deleted after a rename. They are never updated as a whole.
+/// - Secrets are listed and watched as metadata, read one at a time to see whose one is, created,
+///   patched, and deleted after a rename. They are never updated as a whole.
 /// - Service accounts are patched, never replaced, and no token is ever asked for.
 /// - `ConfigMaps` hold policies and are read.
 pub fn tenant_rules() -> Vec<PolicyRule> {
@@ -65,7 +65,7 @@ pub fn lease_rules() -> Vec<PolicyRule> {
     const LEASES: &str = "coordination.k8s.io";
     let named = PolicyRule {
         resource_names: Some(vec![LEASE_NAME.to_owned()]),
-        ..rule(LEASES, &["leases"], &["get", "update", "patch"])
+        ..rule(LEASES, &["leases"], &["get", "update"])
     };
     vec![rule(LEASES, &["leases"], &["create"]), named]
 }

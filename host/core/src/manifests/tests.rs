@@ -58,7 +58,7 @@ fn the_permissions_are_these_and_no_more() {
         grants(&lease_rules()),
         [
             "coordination.k8s.io/leases: create",
-            "coordination.k8s.io/leases named ecr-secret-operator: get,update,patch"
+            "coordination.k8s.io/leases named ecr-secret-operator: get,update"
         ]
     );
 }

@@ -320,3 +320,63 @@ fn an_edit_by_somebody_else_is_seen_in_the_metadata() {
         "nothing is known"
     );
 }
+
+fn entry(manager: &str, second: u8, keys: &[&str]) -> Value {
+    let fields: serde_json::Map<String, Value> = keys
+        .iter()
+        .map(|key| (format!("f:{key}"), json!({})))
+        .collect();
+    json!({
+        "manager": manager, "operation": "Update", "time": format!("2026-01-31T00:00:{second:02}Z"), "fieldsV1": { "f:data": fields },
+    })
+}
+
+/// The entries are those that an API server of Kubernetes 1.36 keeps in these situations.
+#[test]
+fn what_a_merge_patch_left_in_others_hands_counts_as_ours_until_they_change_it() {
+    let drift = |entries: &[Value]| {
+        super::drift(
+            &managed(&json!(entries)),
+            FIELD_MANAGER,
+            &["password", "url"],
+        )
+    };
+    let taken_over = [
+        entry("manager", 14, &["url"]),
+        entry(FIELD_MANAGER, 17, &["password"]),
+    ];
+    assert!(!drift(&taken_over), "taken over with the same url");
+    let edited = [
+        entry("manager", 14, &[]),
+        entry(FIELD_MANAGER, 17, &["password"]),
+        entry("editor", 19, &["url"]),
+    ];
+    assert!(drift(&edited), "edited after our write");
+    let repaired = [
+        entry(FIELD_MANAGER, 22, &["password", "url"]),
+        entry("editor", 19, &[]),
+    ];
+    assert!(!drift(&repaired), "repaired");
+    let edited_by_the_first = [
+        entry(FIELD_MANAGER, 22, &["password"]),
+        entry("manager", 25, &["url"]),
+    ];
+    assert!(
+        drift(&edited_by_the_first),
+        "edited by the one that it was taken over from"
+    );
+    let removed = [
+        entry(FIELD_MANAGER, 27, &["password"]),
+        entry("editor", 29, &[]),
+    ];
+    assert!(drift(&removed), "removed");
+    let same_second = [
+        entry(FIELD_MANAGER, 27, &["password"]),
+        entry("editor", 27, &["url"]),
+    ];
+    assert!(drift(&same_second), "edited in the second of our write");
+    assert!(
+        drift(&[entry("editor", 27, &["password", "url"])]),
+        "we never wrote"
+    );
+}
