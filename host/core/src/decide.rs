@@ -11,7 +11,8 @@ use ecr_policy_model::{Decision, Refresh};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::reason::Reason;
-use crate::schedule::{Adjusted, Frequency, SHORTEST_INTERVAL, Window, oldest_issue, schedule};
+use crate::schedule::{Adjusted, Frequency, SHORTEST_INTERVAL, oldest_issue, schedule};
+use crate::token::TokenWindow;
 pub use status::{Links, Outcome, Written, next_status};
 
 /// How far a forced refresh looks back: requests of the same moment share one token.
@@ -64,7 +65,7 @@ pub struct OwnedSecret {
     /// `metadata.name`.
     pub name: String,
     /// The life of the token in it, when its annotations tell.
-    pub window: Option<Window>,
+    pub window: Option<TokenWindow>,
     /// What it was rendered for.
     pub inputs: Option<String>,
     /// The refresh request that it answers.
@@ -87,7 +88,7 @@ pub struct Observed {
     /// When this process last changed the Secret for the same generation and the same policy.
     pub last_change: Option<Timestamp>,
     /// The token that has been fetched for this reconcile.
-    pub in_hand: Option<Window>,
+    pub in_hand: Option<TokenWindow>,
 }
 
 /// How young a token has to be.
@@ -205,7 +206,7 @@ fn in_force(
     }
 }
 
-fn freshness(now: Timestamp, asked: &Asked<'_>, decision: &Decision, current: Option<Window>, forced: bool, due: bool) -> Freshness {
+fn freshness(now: Timestamp, asked: &Asked<'_>, decision: &Decision, current: Option<TokenWindow>, forced: bool, due: bool) -> Freshness {
     if forced {
         return Freshness { issued_after: minus(now, FORCED_SLACK), force: true };
     }
@@ -219,8 +220,8 @@ fn freshness(now: Timestamp, asked: &Asked<'_>, decision: &Decision, current: Op
     Freshness { issued_after, force: false }
 }
 
-fn observed_life(current: Option<Window>) -> SignedDuration {
-    current.map(Window::life).filter(|life| *life > SignedDuration::ZERO).unwrap_or(USUAL_LIFE)
+fn observed_life(current: Option<TokenWindow>) -> SignedDuration {
+    current.map(TokenWindow::life).filter(|life| *life > SignedDuration::ZERO).unwrap_or(USUAL_LIFE)
 }
 
 /// What this process remembers, else what the newest of the resource's Secrets was written by.

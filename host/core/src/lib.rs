@@ -16,9 +16,12 @@
 //! | [`validate`] | is what a policy wants allowed |
 //! | [`ownership`] | whose is an existing Secret, and has somebody edited it |
 //! | [`links`] | which patch brings a service account's lists up to date |
+//! | [`schedule`] | when is a token renewed |
+//! | [`decide`] | what is to be done about a resource, and what does its status say |
 //! | [`manifests`] | CRDs, RBAC and Deployment |
 
 pub mod api;
+pub mod decide;
 pub mod duration;
 pub mod links;
 pub mod manifests;
@@ -26,5 +29,6 @@ pub mod ownership;
 pub mod reason;
 pub mod registry;
 pub mod render;
+pub mod schedule;
 pub mod token;
 pub mod validate;

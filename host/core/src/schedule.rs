@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::duration::parse_go_duration;
 use crate::reason::Reason;
+use crate::token::TokenWindow;
 
 /// The renewal interval when a resource names none. ECR tokens live 12 h.
 pub const DEFAULT_FREQUENCY: SignedDuration = SignedDuration::from_hours(10);
@@ -26,16 +27,7 @@ const JITTER_PART: i32 = 20;
 /// The floor is never later than this part of the token's life: one quarter.
 const FLOOR_PART: i32 = 4;
 
-/// The life of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// When the token was issued, UTC.
-    pub issued_at: Timestamp,
-    /// When the token dies, UTC.
-    pub expires_at: Timestamp,
-}
-
-impl Window {
+impl TokenWindow {
     /// How long the token lives; zero when the times are the wrong way round.
     pub fn life(self) -> SignedDuration {
         self.expires_at.duration_since(self.issued_at).max(SignedDuration::ZERO)
@@ -44,12 +36,6 @@ impl Window {
     /// The latest time at which the token may still be in use, UTC.
     pub fn safe_until(self) -> Timestamp {
         later(self.issued_at, self.life() / 8 * SAFE_EIGHTHS)
-    }
-
-    /// The same window for a policy, in whole seconds since the Unix epoch.
-    pub fn to_model(self) -> ecr_policy_model::TokenWindow {
-        let seconds = |time: Timestamp| u64::try_from(time.as_second()).unwrap_or(0);
-        ecr_policy_model::TokenWindow { issued_at: seconds(self.issued_at), expires_at: seconds(self.expires_at) }
     }
 }
 
@@ -114,7 +100,7 @@ pub struct Schedule {
 }
 
 /// Computes the renewal of a token. `seed` names the resource, so that a fleet does not move as one.
-pub fn schedule(window: Window, frequency: &Frequency, refresh: Refresh, seed: &str) -> Schedule {
+pub fn schedule(window: TokenWindow, frequency: &Frequency, refresh: Refresh, seed: &str) -> Schedule {
     let safe = window.safe_until();
     let floor = later(window.issued_at, SHORTEST_INTERVAL.min(window.life() / FLOOR_PART));
     let by_frequency = frequency.interval.map_or(safe, |interval| later(window.issued_at, interval).min(safe));
@@ -145,7 +131,7 @@ pub fn schedule(window: Window, frequency: &Frequency, refresh: Refresh, seed: &
 /// Half of the interval: young enough that the next renewal is not due at once, old enough that a
 /// fleet shares one token.
 pub fn oldest_issue(now: Timestamp, frequency: &Frequency, refresh: Refresh, life: SignedDuration) -> Timestamp {
-    let window = Window { issued_at: now, expires_at: later(now, life) };
+    let window = TokenWindow { issued_at: now, expires_at: later(now, life) };
     let plan = schedule(window, frequency, refresh, "");
     earlier(now, plan.refresh_at.duration_since(now) / 2)
 }

@@ -7,7 +7,7 @@ use crate::api::{
     AccountRef, CONDITION_ADJUSTED, CONDITION_LINKED, CONDITION_READY, Condition, ConditionStatus, PHASE_UPDATED, PolicyStatus, Status,
 };
 use crate::reason::Reason;
-use crate::schedule::Window;
+use crate::token::TokenWindow;
 
 /// What became of the links to service accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Written {
     /// Its name.
     pub name: String,
     /// The life of the token in it.
-    pub window: Option<Window>,
+    pub window: Option<TokenWindow>,
     /// Whether this reconcile wrote it.
     pub now: bool,
 }

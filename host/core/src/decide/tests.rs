@@ -11,8 +11,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn window(age: i64) -> Window {
-    Window { issued_at: at(NOW - age), expires_at: at(NOW - age + 12 * HOUR) }
+fn window(age: i64) -> TokenWindow {
+    TokenWindow { issued_at: at(NOW - age), expires_at: at(NOW - age + 12 * HOUR) }
 }
 
 fn named(name: &str) -> Decision {

@@ -9,8 +9,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn window(life: i64) -> Window {
-    Window { issued_at: at(1_800_000_000), expires_at: at(1_800_000_000 + life) }
+fn window(life: i64) -> TokenWindow {
+    TokenWindow { issued_at: at(1_800_000_000), expires_at: at(1_800_000_000 + life) }
 }
 
 fn seconds_after_issue(life: i64, frequency: Option<&str>, refresh: Refresh) -> i64 {
@@ -124,7 +124,7 @@ proptest! {
 
     #[test]
     fn any_two_times_make_a_schedule(issued in any::<i32>(), expires in any::<i32>(), refresh in any_refresh()) {
-        let window = Window { issued_at: at(issued.into()), expires_at: at(expires.into()) };
+        let window = TokenWindow { issued_at: at(issued.into()), expires_at: at(expires.into()) };
         let plan = schedule(window, &Frequency::from_spec(None), refresh, "");
         prop_assert!(plan.refresh_at <= window.safe_until().max(window.issued_at));
     }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ecr_secret_core::token::{Token, TokenWindow};
+use ecr_secret_core::token::Token;
 use jiff::Timestamp;
 
 /// One entry of an answer, as it came. Not printable, it holds a password.
@@ -61,11 +61,7 @@ fn one(entry: Entry, issued_at: Timestamp, now: Timestamp) -> Result<Token, &'st
     if expires_at <= now {
         return Err("the token has expired already; check the clock of the node");
     }
-    let window = TokenWindow {
-        issued_at,
-        expires_at,
-    };
-    Ok(Token::new(password, window))
+    Ok(Token::new(password, issued_at, expires_at))
 }
 
 #[cfg(test)]

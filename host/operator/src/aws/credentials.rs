@@ -24,7 +24,7 @@ use super::problem::{Problem, one_line};
 use super::region::partition;
 
 /// Credentials that end sooner than this are replaced before they are used.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// The instance's metadata service answers at once or not at all.
 const INSTANCE_PATIENCE: Duration = Duration::from_secs(1);

@@ -73,7 +73,7 @@ mod tests {
     use super::{Memory, is_near_end};
     use crate::aws::Failure;
     use ecr_secret_core::reason::Reason;
-    use ecr_secret_core::token::{Token, TokenWindow};
+    use ecr_secret_core::token::Token;
     use jiff::Timestamp;
     use std::sync::Arc;
 
@@ -82,11 +82,7 @@ mod tests {
     }
 
     fn token() -> Token {
-        let window = TokenWindow {
-            issued_at: at(1000),
-            expires_at: at(2000),
-        };
-        Token::new("x", window)
+        Token::new("x", at(1000), at(2000))
     }
 
     #[test]

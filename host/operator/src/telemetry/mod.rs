@@ -1,0 +1,5 @@
+//! What the operator tells the outside: logs, metrics, health.
+
+pub mod http;
+pub mod logging;
+pub mod metrics;
