@@ -1,0 +1,239 @@
+//! A loaded policy, and one evaluation of it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ecr_policy_model::{Decision, Refusal, Request};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::{
+    EvaluationError, Limits, Usage,
+    bindings::v1,
+    engine::Shared,
+    failure::{Phase, classify},
+    slots::Slot,
+    state::State,
+};
+
+/// A version of the interface that the host serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Interface {
+    /// `mobb:ecr-policy@1.0.0`.
+    V1,
+}
+
+impl Interface {
+    /// The newest version.
+    pub const LATEST: Self = Self::V1;
+
+    /// The package and version, as in a resource's status: `mobb:ecr-policy@1.0.0`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "mobb:ecr-policy@1.0.0",
+        }
+    }
+
+    /// The export that a policy of this version has.
+    pub(crate) const fn export(self) -> &'static str {
+        match self {
+            Self::V1 => "mobb:ecr-policy/decide@1.0.0",
+        }
+    }
+
+    /// The version that serves a module with `version` in its names. A patch changes no interface, so any
+    /// will do; a later minor version may have functions that this host does not know.
+    pub(crate) fn of_version(version: &str) -> Option<Self> {
+        let patch = version.strip_prefix("1.0.")?;
+        (!patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit())).then_some(Self::V1)
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A policy that is checked, compiled and linked. A clone is the same policy, and costs nothing.
+#[derive(Clone)]
+pub struct Policy {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    digest: String,
+    interface: Interface,
+    prepared: v1::BindingsPre<State>,
+    module_bytes: usize,
+}
+
+/// An answer, and what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What the policy decided, or why it refuses.
+    pub verdict: Result<Decision, Refusal>,
+    /// What it used of its limits.
+    pub usage: Usage,
+    /// What it wrote to standard output and standard error, up to [`Limits::log_bytes`].
+    pub log: String,
+}
+
+/// The result of a run with what it took, also when it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// What the policy decided, why it refuses, or why there is no answer.
+    pub outcome: Result<Result<Decision, Refusal>, EvaluationError>,
+    /// What it used of its limits.
+    pub usage: Usage,
+    /// What it wrote to standard output and standard error, up to [`Limits::log_bytes`].
+    pub log: String,
+}
+
+impl Policy {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        digest: String,
+        interface: Interface,
+        prepared: v1::BindingsPre<State>,
+        module_bytes: usize,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { shared, digest, interface, prepared, module_bytes }) }
+    }
+
+    /// The SHA-256 of the module in lower-case hex.
+    pub fn digest(&self) -> &str {
+        &self.inner.digest
+    }
+
+    /// The version of the interface that the module was built for.
+    pub fn interface(&self) -> Interface {
+        self.inner.interface
+    }
+
+    /// The size of the module in bytes.
+    pub fn module_bytes(&self) -> usize {
+        self.inner.module_bytes
+    }
+
+    /// Asks the policy about one resource, in a new instance and inside the limits.
+    ///
+    /// Blocks for at most the limits' wall time, and before it for at most the engine's `max_wait` when all
+    /// places are taken. The same request gives the same answer and the same fuel.
+    ///
+    /// # Errors
+    /// There is no answer: a limit was reached, or the guest failed. A refusal is an answer.
+    pub fn evaluate(&self, request: &Request) -> Result<Evaluation, EvaluationError> {
+        let Run { outcome, usage, log } = self.run(request);
+        outcome.map(|verdict| Evaluation { verdict, usage, log })
+    }
+
+    /// As [`Policy::evaluate`], and tells also of a failed run what it used and what it wrote.
+    pub fn run(&self, request: &Request) -> Run {
+        let _slot = match self.slot() {
+            Ok(slot) => slot,
+            Err(error) => {
+                return Run { outcome: Err(error), usage: Usage::default(), log: String::new() };
+            }
+        };
+        let limits = self.limits();
+        let started = Instant::now();
+        let mut store = self.store(request, started + limits.wall_time);
+        let outcome = match self.inner.prepared.instantiate(&mut store) {
+            Err(error) => Err((error, Phase::Instantiate)),
+            Ok(bindings) => bindings
+                .mobb_ecr_policy_decide()
+                .call_evaluate(&mut store, &v1::request(request))
+                .map_err(|error| (error, Phase::Call)),
+        };
+        let left = store.get_fuel().unwrap_or(0);
+        let state = store.into_data();
+        let usage = Usage {
+            wall_time: started.elapsed(),
+            fuel: limits.fuel.saturating_sub(left),
+            memory_bytes: state.limiter.memory_bytes,
+            table_elements: state.limiter.table_elements,
+            log_bytes: state.log.written,
+        };
+        let log = state.log.into_text();
+        let outcome = outcome
+            .map(v1::verdict)
+            .map_err(|(error, phase)| classify(&error, phase, limits, &log));
+        Run { outcome, usage, log }
+    }
+
+    /// Makes an instance and nothing more.
+    pub(crate) fn try_out(&self, request: &Request) -> Result<(), EvaluationError> {
+        let _slot = self.slot()?;
+        let limits = self.limits();
+        let mut store = self.store(request, Instant::now() + limits.wall_time);
+        self.inner
+            .prepared
+            .instantiate(&mut store)
+            .map(drop)
+            .map_err(|error| classify(&error, Phase::Instantiate, limits, ""))
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.inner.shared.options.limits
+    }
+
+    fn slot(&self) -> Result<Slot<'_>, EvaluationError> {
+        let waited: Duration = self.inner.shared.options.max_wait;
+        self.inner.shared.slots.take(waited).ok_or(EvaluationError::Busy { waited })
+    }
+
+    /// A store with all limits set. They are set before there is an instance, because to make one runs code
+    /// of the guest.
+    fn store(&self, request: &Request, until: Instant) -> Store<State> {
+        let limits = self.limits();
+        let mut store = Store::new(&self.inner.shared.wasmtime, State::new(limits, request));
+        store.limiter(|state| &mut state.limiter);
+        if let Err(error) = store.set_fuel(limits.fuel) {
+            // The engine's configuration has fuel on, so there is no other case. Without fuel the store
+            // starts with none, and the guest ends at once.
+            tracing::error!(%error, "the fuel of a policy could not be set");
+        }
+        store.epoch_deadline_callback(move |_| {
+            // A tick is only the occasion: a ticker that was late does not end a guest that was in time.
+            Ok(if Instant::now() >= until {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Continue(1)
+            })
+        });
+        store.set_epoch_deadline(1);
+        store.set_hostcall_fuel(limits.result_bytes);
+        store.set_max_component_handles(limits.handles);
+        store
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("digest", &self.inner.digest)
+            .field("interface", &self.inner.interface)
+            .field("module_bytes", &self.inner.module_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_of_the_interface_is_served_and_another_version_is_not() {
+        for version in ["1.0.0", "1.0.9", "1.0.12"] {
+            assert_eq!(Interface::of_version(version), Some(Interface::V1), "{version}");
+        }
+        for version in ["", "1", "1.0", "1.0.", "1.1.0", "2.0.0", "0.1.0", "1.0.0-rc.1", "11.0.0"] {
+            assert_eq!(Interface::of_version(version), None, "{version}");
+        }
+    }
+}

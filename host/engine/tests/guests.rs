@@ -1,0 +1,98 @@
+//! The guests of this repository, as they are shipped: built by `cargo xtask guests`.
+//!
+//! They are looked for in `ECR_GUESTS_DIR`, or else in `target/guests`. Where the variable is set they have to
+//! be there; where neither is, there is nothing to test, and the tests say so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use ecr_policy_model::{Request, Resource, default_decision};
+use ecr_secret_engine::{EvaluationError, LoadError, Policy};
+use support::{assert_one_line, assert_serves, engine, request};
+
+/// The bytes of a guest, or none when the guests are not built.
+fn guest(name: &str) -> Option<Vec<u8>> {
+    let file = format!("{name}.wasm");
+    if let Some(directory) = std::env::var_os("ECR_GUESTS_DIR") {
+        let path = PathBuf::from(directory).join(file);
+        return Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(file);
+    let bytes = std::fs::read(target).ok();
+    if bytes.is_none() {
+        eprintln!("not tested: {name} is not built; run `cargo xtask guests`");
+    }
+    bytes
+}
+
+/// Both builds of a guest that are there.
+fn builds(name: &str) -> Vec<Policy> {
+    [name.to_owned(), format!("{name}-wasip2")]
+        .iter()
+        .enumerate()
+        .filter(|(build, _)| *build == 0 || std::env::var_os("ECR_GUESTS_DIR").is_none())
+        .filter_map(|(_, name)| guest(name))
+        .map(|bytes| engine().load(&bytes).unwrap())
+        .collect()
+}
+
+/// A request to the hostile guest.
+fn misdeed(what: &str) -> Request {
+    Request { settings: format!("{{\"do\":\"{what}\"}}"), ..request() }
+}
+
+#[test]
+fn the_default_policy_decides_as_the_host_does_without_one() {
+    let named = Request {
+        resource: Resource { generated_secret_name: Some("ecr".into()), ..request().resource },
+        ..request()
+    };
+    for policy in builds("default") {
+        let evaluation = policy.evaluate(&named).unwrap();
+        assert_eq!(evaluation.verdict, Ok(default_decision(&named)));
+    }
+}
+
+#[test]
+fn the_hostile_policy_is_contained_whatever_it_does() {
+    let expected = [
+        ("loop", "FuelExhausted"),
+        ("eat-memory", "MemoryLimit"),
+        ("trap", "Trap"),
+        ("recurse", "StackExhausted"),
+        ("million-labels", "MemoryLimit"),
+        ("huge-name", "ResultTooLarge"),
+    ];
+    for policy in builds("hostile") {
+        for (what, reason) in expected {
+            let error = policy.evaluate(&misdeed(what)).unwrap_err();
+            assert_one_line(&error.to_string());
+            let also = ["FuelExhausted", "MemoryLimit", "ResultTooLarge"];
+            let either = what.starts_with("million") && also.contains(&error.reason());
+            assert!(error.reason() == reason || either, "{what}: {error:?}");
+            assert!(policy.evaluate(&misdeed("nothing")).is_ok(), "after {what}");
+            assert_serves(&engine());
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_a_standard_guest_tells_its_message() {
+    let Some(bytes) = guest("hostile-wasip2") else { return };
+    let policy = engine().load(&bytes).unwrap();
+    let error = policy.evaluate(&misdeed("trap")).unwrap_err();
+    let EvaluationError::Trap { message } = &error else { panic!("{error:?}") };
+    assert!(message.contains("src/"), "{message}");
+    let talkative = policy.evaluate(&misdeed("huge-log")).unwrap();
+    assert_eq!(talkative.log.len(), engine().options().limits.log_bytes);
+}
+
+#[test]
+fn a_policy_for_another_interface_is_refused() {
+    let Some(bytes) = guest("wrong-interface") else { return };
+    let error = engine().load(&bytes).unwrap_err();
+    assert!(matches!(error, LoadError::InterfaceMismatch { .. }), "{error:?}");
+}
