@@ -330,7 +330,7 @@ async fn the_files_are_also_looked_at_before_each_call() {
         .dir
         .write("credentials", file_of(DEFAULT_ACCESS_KEY_ID));
     let mut options = world.options(&[("AWS_CONFIG_FILE", &path)]);
-    options.recheck = Duration::from_secs(3600);
+    options.recheck = Duration::from_hours(1);
     let broker = Broker::new(options);
     ask(&broker).await.unwrap();
     world.dir.write("credentials", file_of(SECOND_ID));

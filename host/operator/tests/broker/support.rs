@@ -10,9 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ecr_secret_core::registry::RegistryKind;
 use ecr_secret_core::token::Token;
-use ecr_secret_operator::aws::{
-    Broker, BrokerOptions, Environment, Failure, Freshness, Timeouts, TokenKey,
-};
+use ecr_secret_operator::aws::{Broker, BrokerOptions, Failure, Freshness, Timeouts, TokenKey};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) const ECR: Action = Action::EcrGetAuthorizationToken;
@@ -63,7 +61,7 @@ impl World {
             clock: Arc::new(move || {
                 Timestamp::now() + SignedDuration::from_millis(ahead.load(Ordering::SeqCst))
             }),
-            ..BrokerOptions::new(Environment::from_iter(self.bare().into_iter().chain(more)))
+            ..BrokerOptions::new(self.bare().into_iter().chain(more).collect())
         }
     }
 
