@@ -26,7 +26,11 @@ pub(crate) mod v1 {
         wit::Request {
             now: request.now,
             resource: resource(&request.resource),
-            service_accounts: request.service_accounts.iter().map(service_account).collect(),
+            service_accounts: request
+                .service_accounts
+                .iter()
+                .map(service_account)
+                .collect(),
             token: request.token.map(|token| wit::TokenWindow {
                 issued_at: token.issued_at,
                 expires_at: token.expires_at,
@@ -63,7 +67,10 @@ pub(crate) mod v1 {
     }
 
     fn service_account(account: &model::ServiceAccount) -> wit::ServiceAccount {
-        wit::ServiceAccount { name: account.name.clone(), labels: account.labels.clone() }
+        wit::ServiceAccount {
+            name: account.name.clone(),
+            labels: account.labels.clone(),
+        }
     }
 
     /// A guest's answer as plain types.
@@ -82,14 +89,21 @@ pub(crate) mod v1 {
             Err(wit::Refusal::InvalidSettings(errors)) => Err(model::Refusal::InvalidSettings(
                 errors
                     .into_iter()
-                    .map(|error| model::FieldError { field: error.field, message: error.message })
+                    .map(|error| model::FieldError {
+                        field: error.field,
+                        message: error.message,
+                    })
                     .collect(),
             )),
         }
     }
 
     fn unlink(link: wit::AccountLink) -> model::AccountLink {
-        model::AccountLink { name: link.name, image_pull: link.image_pull, mount: link.mount }
+        model::AccountLink {
+            name: link.name,
+            image_pull: link.image_pull,
+            mount: link.mount,
+        }
     }
 
     fn refresh(refresh: wit::RefreshTime) -> model::Refresh {

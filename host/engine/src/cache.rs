@@ -28,7 +28,10 @@ struct Entries {
 impl PolicyCache {
     /// An empty cache for `capacity` policies.
     pub fn new(capacity: NonZeroUsize) -> Self {
-        Self { capacity, entries: Mutex::default() }
+        Self {
+            capacity,
+            entries: Mutex::default(),
+        }
     }
 
     /// The policy of a digest in lower-case hex, if it is here.
@@ -50,7 +53,9 @@ impl PolicyCache {
         entries.by_digest.entry(digest).or_insert((now, policy)).0 = now;
         while entries.by_digest.len() > self.capacity.get() {
             let oldest = entries.by_digest.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else { break };
+            let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
+                break;
+            };
             entries.by_digest.remove(&oldest);
         }
     }

@@ -43,12 +43,23 @@ impl Engine {
         options.limits.check()?;
         if options.max_concurrent == 0 {
             let limit = "max_concurrent";
-            return Err(EngineError::LimitTooSmall { limit, value: 0, bound: 1 });
+            return Err(EngineError::LimitTooSmall {
+                limit,
+                value: 0,
+                bound: 1,
+            });
         }
         let (wasmtime, pooled) = config::start(&options)?;
         ticker::start(wasmtime.weak())?;
         let slots = Slots::new(options.max_concurrent);
-        Ok(Self { shared: Arc::new(Shared { wasmtime, options, slots, pooled }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                wasmtime,
+                options,
+                slots,
+                pooled,
+            }),
+        })
     }
 
     /// The options that the engine runs with.
@@ -85,12 +96,18 @@ impl Engine {
                 .and_then(v1::BindingsPre::new)
                 .map_err(|error| mismatch(interface, &error))?,
         };
-        let policy =
-            Policy::new(Arc::clone(&self.shared), digest(bytes), interface, prepared, bytes.len());
+        let policy = Policy::new(
+            Arc::clone(&self.shared),
+            digest(bytes),
+            interface,
+            prepared,
+            bytes.len(),
+        );
         match policy.try_out(&Request::default()) {
-            Err(EvaluationError::LinkFailed { message }) => {
-                Err(LoadError::InterfaceMismatch { expected: interface.export().into(), found: message })
-            }
+            Err(EvaluationError::LinkFailed { message }) => Err(LoadError::InterfaceMismatch {
+                expected: interface.export().into(),
+                found: message,
+            }),
             Err(EvaluationError::Busy { waited }) => Err(LoadError::Busy { waited }),
             // Whatever else goes wrong in a start function is for the evaluations to tell.
             Ok(()) | Err(_) => Ok(policy),

@@ -33,7 +33,9 @@ pub enum EngineError {
         message: String,
     },
     /// The thread that watches the time could not be started.
-    #[error("no thread for the policies' time limit could be started: {message}; raise the limit on processes")]
+    #[error(
+        "no thread for the policies' time limit could be started: {message}; raise the limit on processes"
+    )]
     Ticker {
         /// What the system says.
         message: String,
@@ -78,7 +80,9 @@ impl Found {
 #[non_exhaustive]
 pub enum LoadError {
     /// The file is too large.
-    #[error("the module has {bytes} bytes, and may have {limit}; build it in release mode with opt-level \"z\", LTO and strip")]
+    #[error(
+        "the module has {bytes} bytes, and may have {limit}; build it in release mode with opt-level \"z\", LTO and strip"
+    )]
     ModuleTooLarge {
         /// The size of the module in bytes.
         bytes: usize,
@@ -92,13 +96,17 @@ pub enum LoadError {
         found: Found,
     },
     /// The module imports something that no policy gets.
-    #[error("the module imports `{name}`, which a policy does not get; remove what uses it, a policy answers from its request alone")]
+    #[error(
+        "the module imports `{name}`, which a policy does not get; remove what uses it, a policy answers from its request alone"
+    )]
     ImportDenied {
         /// The name of the import.
         name: String,
     },
     /// The module does not have the interface of a policy, or has another version of it.
-    #[error("the module does not fit the interface: expected {expected}, found {found}; build it against this version of the interface")]
+    #[error(
+        "the module does not fit the interface: expected {expected}, found {found}; build it against this version of the interface"
+    )]
     InterfaceMismatch {
         /// What the host can call.
         expected: String,
@@ -106,7 +114,9 @@ pub enum LoadError {
         found: String,
     },
     /// The module starts with more memory than it may have.
-    #[error("the module starts with {needed} bytes of memory, and may have {limit}; make its static data, stack or heap smaller")]
+    #[error(
+        "the module starts with {needed} bytes of memory, and may have {limit}; make its static data, stack or heap smaller"
+    )]
     MemoryLimit {
         /// Bytes that all memories of the module have at the start.
         needed: u64,
@@ -114,7 +124,9 @@ pub enum LoadError {
         limit: u64,
     },
     /// The module starts with larger tables than it may have.
-    #[error("the module starts with {needed} table elements, and may have {limit}; use fewer functions by reference")]
+    #[error(
+        "the module starts with {needed} table elements, and may have {limit}; use fewer functions by reference"
+    )]
     TableLimit {
         /// Elements that all tables of the module have at the start.
         needed: u64,
@@ -122,7 +134,9 @@ pub enum LoadError {
         limit: u64,
     },
     /// The module has more parts than it may have.
-    #[error("the module has {needed} {parts}, and may have {limit}; build the policy as one component of one module")]
+    #[error(
+        "the module has {needed} {parts}, and may have {limit}; build the policy as one component of one module"
+    )]
     InstanceLimit {
         /// What there are too many of.
         parts: &'static str,
@@ -132,7 +146,9 @@ pub enum LoadError {
         limit: u64,
     },
     /// The module is damaged, or uses a proposal that is switched off.
-    #[error("the module does not compile: {message}; upload it again, and build it without experimental WebAssembly features")]
+    #[error(
+        "the module does not compile: {message}; upload it again, and build it without experimental WebAssembly features"
+    )]
     CompileFailed {
         /// What the compiler says, in one line.
         message: String,
@@ -178,13 +194,17 @@ pub enum EvaluationError {
         limit: Duration,
     },
     /// It executed too many instructions.
-    #[error("the policy used up its {limit} units of fuel; look for a loop that does not end, or let it do less in one call")]
+    #[error(
+        "the policy used up its {limit} units of fuel; look for a loop that does not end, or let it do less in one call"
+    )]
     FuelExhausted {
         /// The limit.
         limit: u64,
     },
     /// It wanted too much memory.
-    #[error("the policy wants {needed} bytes of memory, and may have {limit}; let it keep less at a time")]
+    #[error(
+        "the policy wants {needed} bytes of memory, and may have {limit}; let it keep less at a time"
+    )]
     MemoryLimit {
         /// Bytes over all memories with the growth that was refused.
         needed: u64,
@@ -192,7 +212,9 @@ pub enum EvaluationError {
         limit: u64,
     },
     /// It wanted too many table elements.
-    #[error("the policy wants {needed} table elements, and may have {limit}; let it use fewer functions by reference")]
+    #[error(
+        "the policy wants {needed} table elements, and may have {limit}; let it use fewer functions by reference"
+    )]
     TableLimit {
         /// Elements over all tables with the growth that was refused.
         needed: u64,
@@ -206,25 +228,33 @@ pub enum EvaluationError {
         message: String,
     },
     /// It held too many resource handles at a time.
-    #[error("the policy holds more than {limit} resource handles at a time; drop streams and pollables after use")]
+    #[error(
+        "the policy holds more than {limit} resource handles at a time; drop streams and pollables after use"
+    )]
     HandleLimit {
         /// The limit.
         limit: usize,
     },
     /// Its calls went too deep.
-    #[error("the policy used up its stack of {limit} bytes; look for a recursion that does not end")]
+    #[error(
+        "the policy used up its stack of {limit} bytes; look for a recursion that does not end"
+    )]
     StackExhausted {
         /// The limit in bytes.
         limit: usize,
     },
     /// Its answer was too large.
-    #[error("the policy's answer is larger than {limit} bytes; let it return fewer or shorter names, labels and messages")]
+    #[error(
+        "the policy's answer is larger than {limit} bytes; let it return fewer or shorter names, labels and messages"
+    )]
     ResultTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// Its answer breaks the rules of the interface, for instance by text that is not UTF-8.
-    #[error("the policy's answer cannot be read: {message}; build it with the SDK or a current binding generator")]
+    #[error(
+        "the policy's answer cannot be read: {message}; build it with the SDK or a current binding generator"
+    )]
     InvalidResult {
         /// Which rule, in one line.
         message: String,
@@ -236,7 +266,9 @@ pub enum EvaluationError {
         message: String,
     },
     /// The module could not be connected to the host.
-    #[error("the policy cannot be linked: {message}; build it against this version of the interface")]
+    #[error(
+        "the policy cannot be linked: {message}; build it against this version of the interface"
+    )]
     LinkFailed {
         /// What does not fit, in one line.
         message: String,

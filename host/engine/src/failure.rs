@@ -34,11 +34,17 @@ pub(crate) fn classify(
     }
     let message = text::one_line(&format!("{error:#}"), text::MESSAGE_BYTES);
     if message.contains(RESULT_TOO_LARGE) {
-        EvaluationError::ResultTooLarge { limit: limits.result_bytes }
+        EvaluationError::ResultTooLarge {
+            limit: limits.result_bytes,
+        }
     } else if message.contains(HANDLES) {
-        EvaluationError::HandleLimit { limit: limits.handles }
+        EvaluationError::HandleLimit {
+            limit: limits.handles,
+        }
     } else if let Some((_, what)) = message.split_once(INSTANCES) {
-        EvaluationError::InstanceLimit { message: what.to_owned() }
+        EvaluationError::InstanceLimit {
+            message: what.to_owned(),
+        }
     } else if error.is::<PoolConcurrencyLimitError>() {
         // There is a place for every slot, so this is a component with more parts than its share.
         EvaluationError::InstanceLimit { message }
@@ -51,15 +57,21 @@ pub(crate) fn classify(
 
 fn of_trap(trap: Trap, limits: &Limits, log: &str) -> EvaluationError {
     match trap {
-        Trap::Interrupt => EvaluationError::DeadlineExceeded { limit: limits.wall_time },
+        Trap::Interrupt => EvaluationError::DeadlineExceeded {
+            limit: limits.wall_time,
+        },
         Trap::OutOfFuel => EvaluationError::FuelExhausted { limit: limits.fuel },
-        Trap::StackOverflow => EvaluationError::StackExhausted { limit: limits.stack_bytes },
+        Trap::StackOverflow => EvaluationError::StackExhausted {
+            limit: limits.stack_bytes,
+        },
         // The guest's answer, or what its allocator gave for the request, is not what the interface demands.
         Trap::InvalidChar
         | Trap::StringOutOfBounds
         | Trap::ListOutOfBounds
         | Trap::InvalidDiscriminant
-        | Trap::UnalignedPointer => EvaluationError::InvalidResult { message: trap.to_string() },
+        | Trap::UnalignedPointer => EvaluationError::InvalidResult {
+            message: trap.to_string(),
+        },
         Trap::UnreachableCodeReached => EvaluationError::Trap {
             message: text::last_words(log)
                 .unwrap_or_else(|| "a panic or an abort (`unreachable`), without a message".into()),

@@ -30,7 +30,10 @@ pub(crate) struct Inspection {
 /// Checks everything that can be checked without compiling.
 pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadError> {
     if bytes.len() > limits.module_bytes {
-        return Err(LoadError::ModuleTooLarge { bytes: bytes.len(), limit: limits.module_bytes });
+        return Err(LoadError::ModuleTooLarge {
+            bytes: bytes.len(),
+            limit: limits.module_bytes,
+        });
     }
     if let Some(found) = not_a_component(bytes) {
         return Err(LoadError::NotAComponent { found });
@@ -77,14 +80,26 @@ struct Totals {
 impl Totals {
     fn check(&self, limits: &Limits) -> Result<(), LoadError> {
         let parts = [
-            ("core instances", self.core_instances, wide(limits.instances)),
+            (
+                "core instances",
+                self.core_instances,
+                wide(limits.instances),
+            ),
             ("memories", self.memories, wide(limits.memories)),
             ("tables", self.tables, wide(limits.tables)),
-            ("component instances", self.component_instances, MAX_COMPONENT_INSTANCES),
+            (
+                "component instances",
+                self.component_instances,
+                MAX_COMPONENT_INSTANCES,
+            ),
         ];
         for (parts, needed, limit) in parts {
             if needed > limit {
-                return Err(LoadError::InstanceLimit { parts, needed, limit });
+                return Err(LoadError::InstanceLimit {
+                    parts,
+                    needed,
+                    limit,
+                });
             }
         }
         let (needed, limit) = (self.memory_bytes, wide(limits.memory_bytes));
@@ -166,7 +181,9 @@ fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Names<'a>, LoadError> {
 /// The error for bytes that are not WebAssembly from some place on.
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn damaged(error: wasmparser::BinaryReaderError) -> LoadError {
-    LoadError::CompileFailed { message: text::one_line(&error.to_string(), text::MESSAGE_BYTES) }
+    LoadError::CompileFailed {
+        message: text::one_line(&error.to_string(), text::MESSAGE_BYTES),
+    }
 }
 
 /// Checks the imports against the allow list, and returns those that are of WASI.
@@ -190,7 +207,9 @@ fn check_imports(imports: Vec<&str>) -> Result<Vec<String>, LoadError> {
 
 /// Finds the version of the interface that the module exports.
 fn check_exports(exports: &[&str]) -> Result<Interface, LoadError> {
-    let decide = exports.iter().find(|name| interface_name(name) == Some("decide"));
+    let decide = exports
+        .iter()
+        .find(|name| interface_name(name) == Some("decide"));
     match decide {
         Some(name) => Interface::of_version(version(name)).ok_or_else(|| mismatch(name)),
         None if exports.is_empty() => Err(mismatch("no exports")),
@@ -199,7 +218,10 @@ fn check_exports(exports: &[&str]) -> Result<Interface, LoadError> {
 }
 
 fn mismatch(found: &str) -> LoadError {
-    LoadError::InterfaceMismatch { expected: Interface::LATEST.export().into(), found: shown(found) }
+    LoadError::InterfaceMismatch {
+        expected: Interface::LATEST.export().into(),
+        found: shown(found),
+    }
 }
 
 /// A name from a module, fit for a message.
@@ -215,7 +237,10 @@ fn is_ours(name: &str) -> bool {
 /// The interface of our package that a name names: `decide` for `mobb:ecr-policy/decide@1.0.0`.
 fn interface_name(name: &str) -> Option<&str> {
     let name = name.strip_prefix(PACKAGE)?;
-    Some(name.split_once('@').map_or(name, |(interface, _)| interface))
+    Some(
+        name.split_once('@')
+            .map_or(name, |(interface, _)| interface),
+    )
 }
 
 /// An import of types alone brings nothing into the guest.
@@ -252,7 +277,10 @@ mod tests {
 
     #[test]
     fn names_are_taken_apart() {
-        assert_eq!(interface_name("mobb:ecr-policy/decide@1.0.0"), Some("decide"));
+        assert_eq!(
+            interface_name("mobb:ecr-policy/decide@1.0.0"),
+            Some("decide")
+        );
         assert_eq!(interface_name("mobb:ecr-policy/decide"), Some("decide"));
         assert_eq!(interface_name("mobb:ecr-policy-evil/decide@1.0.0"), None);
         assert_eq!(version("mobb:ecr-policy/decide@1.0.0"), "1.0.0");

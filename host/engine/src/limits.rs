@@ -87,12 +87,20 @@ impl Limits {
         ];
         for (limit, value, bound) in smallest {
             if value < bound {
-                return Err(EngineError::LimitTooSmall { limit, value, bound });
+                return Err(EngineError::LimitTooSmall {
+                    limit,
+                    value,
+                    bound,
+                });
             }
         }
         for (limit, value, bound) in largest {
             if value > bound {
-                return Err(EngineError::LimitTooLarge { limit, value, bound });
+                return Err(EngineError::LimitTooLarge {
+                    limit,
+                    value,
+                    bound,
+                });
             }
         }
         Ok(())
@@ -137,14 +145,29 @@ mod tests {
 
     #[test]
     fn a_limit_with_which_nothing_runs_is_refused_by_name() {
-        let limits = Limits { fuel: 0, ..Limits::default() };
+        let limits = Limits {
+            fuel: 0,
+            ..Limits::default()
+        };
         let error = limits.check().unwrap_err();
-        assert_eq!(error.to_string(), "the limit `fuel` is 0, and has to be at least 1");
+        assert_eq!(
+            error.to_string(),
+            "the limit `fuel` is 0, and has to be at least 1"
+        );
     }
 
     #[test]
     fn a_stack_that_the_host_does_not_have_is_refused() {
-        let limits = Limits { stack_bytes: 64 << 20, ..Limits::default() };
-        assert!(matches!(limits.check(), Err(EngineError::LimitTooLarge { limit: "stack_bytes", .. })));
+        let limits = Limits {
+            stack_bytes: 64 << 20,
+            ..Limits::default()
+        };
+        assert!(matches!(
+            limits.check(),
+            Err(EngineError::LimitTooLarge {
+                limit: "stack_bytes",
+                ..
+            })
+        ));
     }
 }

@@ -102,7 +102,15 @@ impl Policy {
         prepared: v1::BindingsPre<State>,
         module_bytes: usize,
     ) -> Self {
-        Self { inner: Arc::new(Inner { shared, digest, interface, prepared, module_bytes }) }
+        Self {
+            inner: Arc::new(Inner {
+                shared,
+                digest,
+                interface,
+                prepared,
+                module_bytes,
+            }),
+        }
     }
 
     /// The SHA-256 of the module in lower-case hex.
@@ -128,8 +136,16 @@ impl Policy {
     /// # Errors
     /// There is no answer: a limit was reached, or the guest failed. A refusal is an answer.
     pub fn evaluate(&self, request: &Request) -> Result<Evaluation, EvaluationError> {
-        let Run { outcome, usage, log } = self.run(request);
-        outcome.map(|verdict| Evaluation { verdict, usage, log })
+        let Run {
+            outcome,
+            usage,
+            log,
+        } = self.run(request);
+        outcome.map(|verdict| Evaluation {
+            verdict,
+            usage,
+            log,
+        })
     }
 
     /// As [`Policy::evaluate`], and tells also of a failed run what it used and what it wrote.
@@ -137,7 +153,11 @@ impl Policy {
         let _slot = match self.slot() {
             Ok(slot) => slot,
             Err(error) => {
-                return Run { outcome: Err(error), usage: Usage::default(), log: String::new() };
+                return Run {
+                    outcome: Err(error),
+                    usage: Usage::default(),
+                    log: String::new(),
+                };
             }
         };
         let limits = self.limits();
@@ -163,7 +183,11 @@ impl Policy {
         let outcome = outcome
             .map(v1::verdict)
             .map_err(|(error, phase)| classify(&error, phase, limits, &log));
-        Run { outcome, usage, log }
+        Run {
+            outcome,
+            usage,
+            log,
+        }
     }
 
     /// Makes an instance and nothing more.
@@ -184,7 +208,11 @@ impl Policy {
 
     fn slot(&self) -> Result<Slot<'_>, EvaluationError> {
         let waited: Duration = self.inner.shared.options.max_wait;
-        self.inner.shared.slots.take(waited).ok_or(EvaluationError::Busy { waited })
+        self.inner
+            .shared
+            .slots
+            .take(waited)
+            .ok_or(EvaluationError::Busy { waited })
     }
 
     /// A store with all limits set. They are set before there is an instance, because to make one runs code
@@ -230,9 +258,23 @@ mod tests {
     #[test]
     fn a_patch_of_the_interface_is_served_and_another_version_is_not() {
         for version in ["1.0.0", "1.0.9", "1.0.12"] {
-            assert_eq!(Interface::of_version(version), Some(Interface::V1), "{version}");
+            assert_eq!(
+                Interface::of_version(version),
+                Some(Interface::V1),
+                "{version}"
+            );
         }
-        for version in ["", "1", "1.0", "1.0.", "1.1.0", "2.0.0", "0.1.0", "1.0.0-rc.1", "11.0.0"] {
+        for version in [
+            "",
+            "1",
+            "1.0",
+            "1.0.",
+            "1.1.0",
+            "2.0.0",
+            "0.1.0",
+            "1.0.0-rc.1",
+            "11.0.0",
+        ] {
             assert_eq!(Interface::of_version(version), None, "{version}");
         }
     }

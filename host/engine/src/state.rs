@@ -19,7 +19,10 @@ impl State {
         Self {
             limiter: Limiter::new(limits),
             log: Log::new(limits.log_bytes),
-            clock: Clock { now: request.now, monotonic: 0 },
+            clock: Clock {
+                now: request.now,
+                monotonic: 0,
+            },
             random: Random::of(request),
         }
     }
@@ -122,7 +125,11 @@ pub(crate) struct Log {
 
 impl Log {
     fn new(limit: usize) -> Self {
-        Self { kept: Vec::new(), limit, written: 0 }
+        Self {
+            kept: Vec::new(),
+            limit,
+            written: 0,
+        }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
@@ -181,10 +188,14 @@ impl Random {
         let resource = &request.resource;
         let parts = [&resource.uid, &resource.namespace, &resource.name];
         // FNV-1a. The byte 0xff occurs in no UTF-8 text, so it separates.
-        let bytes = parts.into_iter().flat_map(|part| part.bytes().chain([0xff]));
-        let seed = bytes.chain(request.now.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64)
-        });
+        let bytes = parts
+            .into_iter()
+            .flat_map(|part| part.bytes().chain([0xff]));
+        let seed = bytes
+            .chain(request.now.to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64)
+            });
         Self(seed)
     }
 
@@ -229,8 +240,14 @@ mod tests {
 
     #[test]
     fn random_numbers_follow_from_the_request() {
-        let request = Request { now: 7, ..Request::default() };
-        let other = Request { now: 8, ..Request::default() };
+        let request = Request {
+            now: 7,
+            ..Request::default()
+        };
+        let other = Request {
+            now: 8,
+            ..Request::default()
+        };
         let draw = |request: &Request| Random::of(request).bytes(20);
         assert_eq!(draw(&request), draw(&request));
         assert_ne!(draw(&request), draw(&other));
@@ -239,6 +256,9 @@ mod tests {
 
     #[test]
     fn the_random_numbers_are_those_of_every_release() {
-        assert_eq!(Random::of(&Request::default()).next(), 0);
+        assert_eq!(
+            Random::of(&Request::default()).next(),
+            0xa0dd_3881_d37d_c89e
+        );
     }
 }

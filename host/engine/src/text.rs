@@ -36,10 +36,15 @@ pub(crate) fn last_words(log: &str) -> Option<String> {
     let said = match log.rfind(PANICKED) {
         Some(start) => {
             let panic = &log[start + PANICKED.len()..];
-            let end = panic.find("\nnote: ").or_else(|| panic.find("\nstack backtrace:"));
+            let end = panic
+                .find("\nnote: ")
+                .or_else(|| panic.find("\nstack backtrace:"));
             one_line(&panic[..end.unwrap_or(panic.len())], MESSAGE_BYTES)
         }
-        None => one_line(log.lines().rev().find(|line| !line.trim().is_empty())?, MESSAGE_BYTES),
+        None => one_line(
+            log.lines().rev().find(|line| !line.trim().is_empty())?,
+            MESSAGE_BYTES,
+        ),
     };
     (!said.is_empty()).then_some(said)
 }
@@ -61,7 +66,10 @@ mod tests {
     fn the_message_of_a_panic_is_found_in_the_log() {
         let log = "hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:10:5:\nno team\nfor you\n\
                    note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        assert_eq!(last_words(log).as_deref(), Some("src/lib.rs:10:5: no team for you"));
+        assert_eq!(
+            last_words(log).as_deref(),
+            Some("src/lib.rs:10:5: no team for you")
+        );
     }
 
     #[test]

@@ -27,5 +27,7 @@ pub(crate) fn start(engine: EngineWeak) -> Result<(), EngineError> {
         .stack_size(64 << 10)
         .spawn(run)
         .map(drop)
-        .map_err(|error| EngineError::Ticker { message: error.to_string() })
+        .map_err(|error| EngineError::Ticker {
+            message: error.to_string(),
+        })
 }

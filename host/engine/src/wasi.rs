@@ -73,7 +73,9 @@ pub(crate) fn link(
                 stub(&mut instance, name, item, &export.ty)?;
             }
         }
-        let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
+        let interface = name
+            .split_once('@')
+            .map_or(name, |(interface, _)| interface);
         if !io::define(&mut instance, interface)? {
             system::define(&mut instance, interface)?;
         }
@@ -81,7 +83,18 @@ pub(crate) fn link(
     Ok(())
 }
 
-/// A function that ends the evaluation, or a resource that does not exist.
+/// The resource of a name. An interface that uses a resource of another one repeats it as its own, so
+/// the name alone has to tell. None of them has data that a destructor would have to drop.
+fn resource(name: &str) -> ResourceType {
+    match name {
+        "pollable" => ResourceType::host::<io::Pollable>(),
+        "input-stream" => ResourceType::host::<io::InputStream>(),
+        "output-stream" => ResourceType::host::<io::OutputStream>(),
+        _ => ResourceType::host::<Nothing>(),
+    }
+}
+
+/// A resource, or a function that ends the evaluation.
 fn stub(
     linker: &mut LinkerInstance<'_, State>,
     interface: &str,
@@ -92,12 +105,13 @@ fn stub(
         ComponentItem::ComponentFunc(_) => {
             let message = format!("it calls `{interface}#{item}`, which a policy does not have");
             linker.func_new(item, move |_, _, _, _| {
-                Err(EvaluationError::Trap { message: message.clone() }.into())
+                Err(EvaluationError::Trap {
+                    message: message.clone(),
+                }
+                .into())
             })
         }
-        ComponentItem::Resource(_) => {
-            linker.resource(item, ResourceType::host::<Nothing>(), |_, _| Ok(()))
-        }
+        ComponentItem::Resource(_) => linker.resource(item, resource(item), |_, _| Ok(())),
         _ => Ok(()),
     }
 }
@@ -108,7 +122,11 @@ mod tests {
 
     #[test]
     fn only_the_listed_interfaces_of_wasi_0_2_are_allowed() {
-        for name in ["wasi:io/streams@0.2.0", "wasi:cli/stderr@0.2.6", "wasi:random/random@0.2.12"] {
+        for name in [
+            "wasi:io/streams@0.2.0",
+            "wasi:cli/stderr@0.2.6",
+            "wasi:random/random@0.2.12",
+        ] {
             assert!(is_allowed(name), "{name}");
         }
         for name in [

@@ -11,7 +11,10 @@ use support::{NAMED, engine, failure, good, guest, guest_that, load, request, ru
 #[test]
 fn a_good_policy_decides_with_little_fuel_and_no_log() {
     let run = success(&engine(), &good());
-    let expected = Decision { secret_name: "hello".into(), ..Decision::default() };
+    let expected = Decision {
+        secret_name: "hello".into(),
+        ..Decision::default()
+    };
     assert_eq!(run.outcome, Ok(Ok(expected)));
     assert!((1..10_000).contains(&run.usage.fuel), "{}", run.usage.fuel);
     assert_eq!(run.usage.memory_bytes, 2 << 16);
@@ -33,7 +36,10 @@ fn every_field_of_the_request_arrives() {
     // The addresses follow from the records in policy.wit; the answer's name is the text at that place.
     let request = Request {
         settings: "{\"prefix\":\"x\"}".into(),
-        token: Some(ecr_policy_model::TokenWindow { issued_at: 17, expires_at: 23 }),
+        token: Some(ecr_policy_model::TokenWindow {
+            issued_at: 17,
+            expires_at: 23,
+        }),
         resource: ecr_policy_model::Resource {
             region: Some("eu-west-1".into()),
             generated_secret_name: Some("chosen".into()),
@@ -54,7 +60,9 @@ fn every_field_of_the_request_arrives() {
         let echo = format!(
             "(i64.store (i32.const 1032) (i64.load offset={at} (local.get 0))) (i32.const 1024)"
         );
-        let answer = load(&engine(), &guest("", &echo)).evaluate(&request).unwrap();
+        let answer = load(&engine(), &guest("", &echo))
+            .evaluate(&request)
+            .unwrap();
         assert_eq!(answer.verdict.unwrap().secret_name, text, "at {at}");
     }
     let numbers = [(0, request.now), (88, 36_000), (120, 17), (128, 23)];
@@ -63,20 +71,33 @@ fn every_field_of_the_request_arrives() {
             "(i32.store8 (i32.const 1064) (i32.const 1))
              (i64.store (i32.const 1072) (i64.load offset={at} (local.get 0))) (i32.const 1024)"
         );
-        let answer = load(&engine(), &guest("", &echo)).evaluate(&request).unwrap();
-        assert_eq!(answer.verdict.unwrap().refresh, Refresh::At(number), "at {at}");
+        let answer = load(&engine(), &guest("", &echo))
+            .evaluate(&request)
+            .unwrap();
+        assert_eq!(
+            answer.verdict.unwrap().refresh,
+            Refresh::At(number),
+            "at {at}"
+        );
     }
 }
 
 #[test]
 fn every_kind_of_refresh_time_comes_back() {
-    let expected =
-        [Refresh::HostDefault, Refresh::At(9), Refresh::AfterIssue(9), Refresh::BeforeExpiry(9)];
+    let expected = [
+        Refresh::HostDefault,
+        Refresh::At(9),
+        Refresh::AfterIssue(9),
+        Refresh::BeforeExpiry(9),
+    ];
     for (tag, expected) in expected.into_iter().enumerate() {
         let set = format!(
             "(i32.store8 (i32.const 1064) (i32.const {tag})) (i64.store (i32.const 1072) (i64.const 9))"
         );
-        let decision = success(&engine(), &guest_that(&set)).outcome.unwrap().unwrap();
+        let decision = success(&engine(), &guest_that(&set))
+            .outcome
+            .unwrap()
+            .unwrap();
         assert_eq!(decision.refresh, expected);
     }
 }
@@ -84,14 +105,22 @@ fn every_kind_of_refresh_time_comes_back() {
 #[test]
 fn account_links_and_labels_come_back() {
     // One link at 2048, and one label at 2064, all of them called `hello`.
-    let set = "(i32.store (i32.const 1056) (i32.const 2048)) (i32.store (i32.const 1060) (i32.const 1))
+    let set =
+        "(i32.store (i32.const 1056) (i32.const 2048)) (i32.store (i32.const 1060) (i32.const 1))
         (i32.store (i32.const 2048) (i32.const 64)) (i32.store (i32.const 2052) (i32.const 5))
         (i32.store8 (i32.const 2057) (i32.const 1))
         (i32.store (i32.const 1040) (i32.const 2064)) (i32.store (i32.const 1044) (i32.const 1))
         (i32.store (i32.const 2064) (i32.const 64)) (i32.store (i32.const 2068) (i32.const 5))
         (i32.store (i32.const 2072) (i32.const 64)) (i32.store (i32.const 2076) (i32.const 4))";
-    let decision = success(&engine(), &guest_that(set)).outcome.unwrap().unwrap();
-    let link = AccountLink { name: "hello".into(), image_pull: false, mount: true };
+    let decision = success(&engine(), &guest_that(set))
+        .outcome
+        .unwrap()
+        .unwrap();
+    let link = AccountLink {
+        name: "hello".into(),
+        image_pull: false,
+        mount: true,
+    };
     assert_eq!(decision.service_accounts, [link]);
     assert_eq!(decision.labels, [("hello".to_owned(), "hell".to_owned())]);
     assert_eq!(decision.annotations, []);
@@ -99,7 +128,8 @@ fn account_links_and_labels_come_back() {
 
 #[test]
 fn a_refusal_is_an_answer() {
-    let denied = "(i32.store8 (i32.const 1024) (i32.const 1)) (i32.store8 (i32.const 1032) (i32.const 1))
+    let denied =
+        "(i32.store8 (i32.const 1024) (i32.const 1)) (i32.store8 (i32.const 1032) (i32.const 1))
         (i32.store (i32.const 1036) (i32.const 64)) (i32.store (i32.const 1040) (i32.const 5))
         (i32.const 1024)";
     let run_denied = run(&engine(), &guest("", denied));
@@ -109,15 +139,23 @@ fn a_refusal_is_an_answer() {
         (i32.store (i32.const 2048) (i32.const 64)) (i32.store (i32.const 2052) (i32.const 1))
         (i32.store (i32.const 2056) (i32.const 65)) (i32.store (i32.const 2060) (i32.const 4))
         (i32.const 1024)";
-    let errors = vec![FieldError { field: "h".into(), message: "ello".into() }];
+    let errors = vec![FieldError {
+        field: "h".into(),
+        message: "ello".into(),
+    }];
     let run_invalid = run(&engine(), &guest("", invalid));
-    assert_eq!(run_invalid.outcome, Ok(Err(Refusal::InvalidSettings(errors))));
+    assert_eq!(
+        run_invalid.outcome,
+        Ok(Err(Refusal::InvalidSettings(errors)))
+    );
 }
 
 #[test]
 fn an_answer_that_breaks_the_interface_is_an_invalid_result() {
     let name = |at: u32, length: u32| {
-        format!("(i32.store (i32.const 1032) (i32.const {at})) (i32.store (i32.const 1036) (i32.const {length})) (i32.const 1024)")
+        format!(
+            "(i32.store (i32.const 1032) (i32.const {at})) (i32.store (i32.const 1036) (i32.const {length})) (i32.const 1024)"
+        )
     };
     let cases = [
         ("an address beyond the memory", "(i32.const 0x7ffffff8)".to_owned()),
@@ -134,7 +172,10 @@ fn an_answer_that_breaks_the_interface_is_an_invalid_result() {
     ];
     for (what, body) in cases {
         let error = failure(&engine(), &guest("", &body));
-        assert!(matches!(error, EvaluationError::InvalidResult { .. }), "{what}: {error:?}");
+        assert!(
+            matches!(error, EvaluationError::InvalidResult { .. }),
+            "{what}: {error:?}"
+        );
         assert_eq!(error.reason(), "InvalidResult");
     }
 }
@@ -143,17 +184,35 @@ fn an_answer_that_breaks_the_interface_is_an_invalid_result() {
 fn an_allocator_that_lies_is_the_guests_failure() {
     let module = support::module("", &format!("{NAMED} (i32.const 1024)"))
         .replace("(local.get $at))", "(i32.const 0x7ffffff0))");
-    let error = failure(&engine(), &support::component(support::WIT, "policy", &module));
-    assert!(matches!(error, EvaluationError::InvalidResult { .. } | EvaluationError::Trap { .. }), "{error:?}");
+    let error = failure(
+        &engine(),
+        &support::component(support::WIT, "policy", &module),
+    );
+    assert!(
+        matches!(
+            error,
+            EvaluationError::InvalidResult { .. } | EvaluationError::Trap { .. }
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
 fn each_kind_of_trap_tells_its_kind() {
     let cases = [
         ("unreachable", "without a message"),
-        ("(drop (i32.load (i32.const -4)))", "out of bounds memory access"),
-        ("(drop (i32.div_u (i32.const 1) (i32.const 0)))", "divide by zero"),
-        ("(drop (i32.trunc_f32_s (f32.const nan)))", "invalid conversion"),
+        (
+            "(drop (i32.load (i32.const -4)))",
+            "out of bounds memory access",
+        ),
+        (
+            "(drop (i32.div_u (i32.const 1) (i32.const 0)))",
+            "divide by zero",
+        ),
+        (
+            "(drop (i32.trunc_f32_s (f32.const nan)))",
+            "invalid conversion",
+        ),
     ];
     for (what, message) in cases {
         let error = failure(&engine(), &guest_that(what));

@@ -18,9 +18,13 @@ fn guest(name: &str) -> Option<Vec<u8>> {
     let file = format!("{name}.wasm");
     if let Some(directory) = std::env::var_os("ECR_GUESTS_DIR") {
         let path = PathBuf::from(directory).join(file);
-        return Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+        return Some(
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        );
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(file);
+    let target = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/guests")
+        .join(file);
     let bytes = std::fs::read(target).ok();
     if bytes.is_none() {
         eprintln!("not tested: {name} is not built; run `cargo xtask guests`");
@@ -41,13 +45,19 @@ fn builds(name: &str) -> Vec<Policy> {
 
 /// A request to the hostile guest.
 fn misdeed(what: &str) -> Request {
-    Request { settings: format!("{{\"do\":\"{what}\"}}"), ..request() }
+    Request {
+        settings: format!("{{\"do\":\"{what}\"}}"),
+        ..request()
+    }
 }
 
 #[test]
 fn the_default_policy_decides_as_the_host_does_without_one() {
     let named = Request {
-        resource: Resource { generated_secret_name: Some("ecr".into()), ..request().resource },
+        resource: Resource {
+            generated_secret_name: Some("ecr".into()),
+            ..request().resource
+        },
         ..request()
     };
     for policy in builds("default") {
@@ -81,10 +91,14 @@ fn the_hostile_policy_is_contained_whatever_it_does() {
 
 #[test]
 fn a_panic_of_a_standard_guest_tells_its_message() {
-    let Some(bytes) = guest("hostile-wasip2") else { return };
+    let Some(bytes) = guest("hostile-wasip2") else {
+        return;
+    };
     let policy = engine().load(&bytes).unwrap();
     let error = policy.evaluate(&misdeed("trap")).unwrap_err();
-    let EvaluationError::Trap { message } = &error else { panic!("{error:?}") };
+    let EvaluationError::Trap { message } = &error else {
+        panic!("{error:?}")
+    };
     assert!(message.contains("src/"), "{message}");
     let talkative = policy.evaluate(&misdeed("huge-log")).unwrap();
     assert_eq!(talkative.log.len(), engine().options().limits.log_bytes);
@@ -92,7 +106,12 @@ fn a_panic_of_a_standard_guest_tells_its_message() {
 
 #[test]
 fn a_policy_for_another_interface_is_refused() {
-    let Some(bytes) = guest("wrong-interface") else { return };
+    let Some(bytes) = guest("wrong-interface") else {
+        return;
+    };
     let error = engine().load(&bytes).unwrap_err();
-    assert!(matches!(error, LoadError::InterfaceMismatch { .. }), "{error:?}");
+    assert!(
+        matches!(error, LoadError::InterfaceMismatch { .. }),
+        "{error:?}"
+    );
 }

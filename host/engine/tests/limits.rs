@@ -33,9 +33,16 @@ fn an_endless_loop_ends_when_its_fuel_is_used_up() {
 
 #[test]
 fn a_loop_within_the_fuel_gets_its_answer_and_the_fuel_is_counted() {
-    let engine = engine_with(Limits { fuel: 100_000, ..patient() });
+    let engine = engine_with(Limits {
+        fuel: 100_000,
+        ..patient()
+    });
     let run = success(&engine, &guest_that(&counted(10_000)));
-    assert!((60_000..100_000).contains(&run.usage.fuel), "{}", run.usage.fuel);
+    assert!(
+        (60_000..100_000).contains(&run.usage.fuel),
+        "{}",
+        run.usage.fuel
+    );
     let error = failure(&engine, &guest_that(&counted(20_000)));
     assert_eq!(error, EvaluationError::FuelExhausted { limit: 100_000 });
 }
@@ -51,16 +58,26 @@ fn an_endless_loop_in_a_start_function_is_bounded_too() {
 fn an_endless_loop_in_the_allocator_is_bounded_too() {
     let module = support::module("", &format!("{NAMED} (i32.const 1024)"))
         .replace("(local $at i32)", &format!("(local $at i32) {ENDLESS}"));
-    let error = failure(&engine(), &support::component(support::WIT, "policy", &module));
+    let error = failure(
+        &engine(),
+        &support::component(support::WIT, "policy", &module),
+    );
     assert_eq!(error.reason(), "FuelExhausted");
 }
 
 #[test]
 fn a_guest_with_much_fuel_ends_when_its_time_is_over() {
     let limit = Duration::from_millis(50);
-    let engine = engine_with(Limits { fuel: u64::MAX, wall_time: limit, ..Limits::default() });
+    let engine = engine_with(Limits {
+        fuel: u64::MAX,
+        wall_time: limit,
+        ..Limits::default()
+    });
     let run = support::run(&engine, &guest_that(ENDLESS));
-    assert_eq!(run.outcome, Err(EvaluationError::DeadlineExceeded { limit }));
+    assert_eq!(
+        run.outcome,
+        Err(EvaluationError::DeadlineExceeded { limit })
+    );
     assert!(run.usage.wall_time >= limit, "{:?}", run.usage.wall_time);
     support::assert_serves(&engine);
 }
@@ -68,35 +85,57 @@ fn a_guest_with_much_fuel_ends_when_its_time_is_over() {
 #[test]
 fn instructions_that_do_much_for_little_fuel_end_when_their_time_is_over() {
     let limit = Duration::from_millis(50);
-    let engine = engine_with(Limits { fuel: u64::MAX, wall_time: limit, ..Limits::default() });
+    let engine = engine_with(Limits {
+        fuel: u64::MAX,
+        wall_time: limit,
+        ..Limits::default()
+    });
     let fill = "(drop (memory.grow (i32.const 200)))
         (loop $again
           (memory.fill (i32.const 65536) (i32.const 0) (i32.const 13000000))
           (br $again))";
-    assert_eq!(failure(&engine, &guest_that(fill)).reason(), "DeadlineExceeded");
+    assert_eq!(
+        failure(&engine, &guest_that(fill)).reason(),
+        "DeadlineExceeded"
+    );
 }
 
 #[test]
 fn a_guest_within_its_time_is_not_ended_by_ticks() {
-    let engine = engine_with(Limits { fuel: u64::MAX, ..patient() });
+    let engine = engine_with(Limits {
+        fuel: u64::MAX,
+        ..patient()
+    });
     // Some hundred milliseconds, so many ticks.
     success(&engine, &guest_that(&counted(200_000_000)));
 }
 
 #[test]
 fn memory_grows_up_to_the_limit_and_not_beyond() {
-    let limits = Limits { memory_bytes: 100 << 16, ..patient() };
+    let limits = Limits {
+        memory_bytes: 100 << 16,
+        ..patient()
+    };
     let engine = engine_with(limits);
     let run = success(&engine, &guest_that("(drop (memory.grow (i32.const 98)))"));
     assert_eq!(run.usage.memory_bytes, 100 << 16);
     let error = failure(&engine, &guest_that("(drop (memory.grow (i32.const 99)))"));
-    assert_eq!(error, EvaluationError::MemoryLimit { needed: 101 * PAGE, limit: 100 * PAGE });
+    assert_eq!(
+        error,
+        EvaluationError::MemoryLimit {
+            needed: 101 * PAGE,
+            limit: 100 * PAGE
+        }
+    );
 }
 
 #[test]
 fn a_guest_that_grows_its_memory_for_ever_is_ended() {
     let grow = "(loop $again (drop (memory.grow (i32.const 1))) (br $again))";
-    assert_eq!(failure(&engine(), &guest_that(grow)).reason(), "MemoryLimit");
+    assert_eq!(
+        failure(&engine(), &guest_that(grow)).reason(),
+        "MemoryLimit"
+    );
 }
 
 #[test]
@@ -105,13 +144,19 @@ fn a_memory_with_a_maximum_of_its_own_just_does_not_grow() {
         "(if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable)) {NAMED} (i32.const 1024)"
     ))
     .replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") 2 2)");
-    let run = success(&engine(), &support::component(support::WIT, "policy", &module));
+    let run = success(
+        &engine(),
+        &support::component(support::WIT, "policy", &module),
+    );
     assert_eq!(run.usage.memory_bytes, 2 << 16);
 }
 
 #[test]
 fn memory_is_summed_over_all_memories_of_a_module() {
-    let engine = engine_with(Limits { memory_bytes: 100 << 16, ..patient() });
+    let engine = engine_with(Limits {
+        memory_bytes: 100 << 16,
+        ..patient()
+    });
     let grower = "(component (core module
         (memory 1) (func $grow (drop (memory.grow (i32.const 47)))) (start $grow)))";
     let one = with_sections(good(), grower);
@@ -122,17 +167,32 @@ fn memory_is_summed_over_all_memories_of_a_module() {
     success(&engine, &two);
     let three = with_sections(two, "(component (core instance (instantiate 1)))");
     let error = failure(&engine, &three);
-    assert_eq!(error, EvaluationError::MemoryLimit { needed: 99 * PAGE + 47 * PAGE, limit: 100 * PAGE });
+    assert_eq!(
+        error,
+        EvaluationError::MemoryLimit {
+            needed: 99 * PAGE + 47 * PAGE,
+            limit: 100 * PAGE
+        }
+    );
 }
 
 #[test]
 fn memory_that_a_module_declares_is_checked_before_it_is_compiled() {
-    let engine = engine_with(Limits { memory_bytes: 100 << 16, ..patient() });
+    let engine = engine_with(Limits {
+        memory_bytes: 100 << 16,
+        ..patient()
+    });
     let keeps = with_sections(good(), "(component (core module (memory 98)))");
     success(&engine, &keeps);
     let breaks = with_sections(good(), "(component (core module (memory 99)))");
     let error = engine.load(&breaks).unwrap_err();
-    assert_eq!(error, LoadError::MemoryLimit { needed: 101 * PAGE, limit: 100 * PAGE });
+    assert_eq!(
+        error,
+        LoadError::MemoryLimit {
+            needed: 101 * PAGE,
+            limit: 100 * PAGE
+        }
+    );
 }
 
 #[test]
@@ -150,7 +210,13 @@ fn tables_grow_up_to_the_limit_and_not_beyond() {
     let run = success(&engine(), &table(4990));
     assert_eq!(run.usage.table_elements, 10_000);
     let error = failure(&engine(), &table(4991));
-    assert_eq!(error, EvaluationError::TableLimit { needed: 10_001, limit: 10_000 });
+    assert_eq!(
+        error,
+        EvaluationError::TableLimit {
+            needed: 10_001,
+            limit: 10_000
+        }
+    );
 }
 
 #[test]
@@ -158,19 +224,42 @@ fn table_elements_that_a_module_declares_are_checked_before_it_is_compiled() {
     let table = |count: u32| guest(&format!("(table {count} funcref)"), "(i32.const 1024)");
     engine().load(&table(10_000)).unwrap();
     let error = engine().load(&table(10_001)).unwrap_err();
-    assert_eq!(error, LoadError::TableLimit { needed: 10_001, limit: 10_000 });
+    assert_eq!(
+        error,
+        LoadError::TableLimit {
+            needed: 10_001,
+            limit: 10_000
+        }
+    );
 }
 
 #[test]
 fn the_parts_of_a_module_are_counted_before_it_is_compiled() {
-    let engine = engine_with(Limits { instances: 4, memories: 3, tables: 2, ..patient() });
+    let engine = engine_with(Limits {
+        instances: 4,
+        memories: 3,
+        tables: 2,
+        ..patient()
+    });
     let times = |count: usize, text: &str| {
         (0..count).fold(good(), |component, _| with_sections(component, text))
     };
     let cases = [
-        ("core instances", 3, 4, 5, "(component (core instance (instantiate 0)))"),
+        (
+            "core instances",
+            3,
+            4,
+            5,
+            "(component (core instance (instantiate 0)))",
+        ),
         ("memories", 2, 3, 4, "(component (core module (memory 0)))"),
-        ("tables", 2, 2, 3, "(component (core module (table 0 funcref)))"),
+        (
+            "tables",
+            2,
+            2,
+            3,
+            "(component (core module (table 0 funcref)))",
+        ),
     ];
     for (parts, keeps, limit, needed, text) in cases {
         // An instance of the policy's module has its memory, which is none of the declared ones.
@@ -178,14 +267,24 @@ fn the_parts_of_a_module_are_counted_before_it_is_compiled() {
             success(&engine, &times(keeps, text));
         }
         let error = engine.load(&times(keeps + 1, text)).unwrap_err();
-        assert_eq!(error, LoadError::InstanceLimit { parts, needed, limit });
+        assert_eq!(
+            error,
+            LoadError::InstanceLimit {
+                parts,
+                needed,
+                limit
+            }
+        );
         assert_eq!(error.reason(), "InstanceLimit");
     }
 }
 
 #[test]
 fn parts_that_show_only_when_they_are_made_are_counted_too() {
-    let engine = engine_with(Limits { memories: 3, ..patient() });
+    let engine = engine_with(Limits {
+        memories: 3,
+        ..patient()
+    });
     let nested = "(component (component (core module (memory 0)) (core instance (instantiate 0))))";
     // The component that the encoder nests comes first.
     let instance = "(component (instance (instantiate 1)))";
@@ -193,7 +292,10 @@ fn parts_that_show_only_when_they_are_made_are_counted_too() {
     let two = with_sections(one, instance);
     success(&engine, &two);
     let error = failure(&engine, &with_sections(two, instance));
-    assert!(matches!(error, EvaluationError::InstanceLimit { .. }), "{error:?}");
+    assert!(
+        matches!(error, EvaluationError::InstanceLimit { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -204,9 +306,21 @@ fn components_that_multiply_are_refused_before_they_are_compiled() {
     let deep = (0..6).fold("(component)".to_owned(), |inner, _| twice(&inner));
     let error = engine().load(&with_sections(good(), &deep)).unwrap_err();
     assert_eq!(error.reason(), "InstanceLimit");
-    let wide = format!("(component (component) {})", "(instance (instantiate 1))".repeat(17));
+    let wide = format!(
+        "(component (component) {})",
+        "(instance (instantiate 1))".repeat(17)
+    );
     let error = engine().load(&with_sections(good(), &wide)).unwrap_err();
-    assert!(matches!(error, LoadError::InstanceLimit { parts: "component instances", .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            LoadError::InstanceLimit {
+                parts: "component instances",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -223,10 +337,19 @@ fn a_recursion_may_use_its_stack_and_no_more() {
     success(&engine(), &recursion(1_000));
     let error = failure(&engine(), &recursion(1_000_000));
     assert_eq!(error, EvaluationError::StackExhausted { limit: 256 << 10 });
-    let deeper = engine_with(Limits { stack_bytes: 512 << 10, ..patient() });
+    let deeper = engine_with(Limits {
+        stack_bytes: 512 << 10,
+        ..patient()
+    });
     success(&deeper, &recursion(7_000));
-    let flatter = engine_with(Limits { stack_bytes: 64 << 10, ..patient() });
-    assert_eq!(failure(&flatter, &recursion(7_000)).reason(), "StackExhausted");
+    let flatter = engine_with(Limits {
+        stack_bytes: 64 << 10,
+        ..patient()
+    });
+    assert_eq!(
+        failure(&flatter, &recursion(7_000)).reason(),
+        "StackExhausted"
+    );
 }
 
 /// A policy that answers with `count` empty labels, which need no memory of their own.
@@ -258,17 +381,35 @@ fn a_long_text_counts_as_what_it_is() {
     };
     let run = support::run(&engine(), &named(250_000));
     assert_eq!(run.outcome.unwrap().unwrap().secret_name.len(), 250_000);
-    assert_eq!(failure(&engine(), &named(300_000)).reason(), "ResultTooLarge");
+    assert_eq!(
+        failure(&engine(), &named(300_000)).reason(),
+        "ResultTooLarge"
+    );
 }
 
 #[test]
 fn a_module_may_have_its_bytes_and_no_more() {
     let bytes = good();
     let size = bytes.len();
-    support::success(&engine_with(Limits { module_bytes: size, ..patient() }), &bytes);
-    let small = engine_with(Limits { module_bytes: size - 1, ..patient() });
+    support::success(
+        &engine_with(Limits {
+            module_bytes: size,
+            ..patient()
+        }),
+        &bytes,
+    );
+    let small = engine_with(Limits {
+        module_bytes: size - 1,
+        ..patient()
+    });
     let error = small.load(&bytes).unwrap_err();
-    assert_eq!(error, LoadError::ModuleTooLarge { bytes: size, limit: size - 1 });
+    assert_eq!(
+        error,
+        LoadError::ModuleTooLarge {
+            bytes: size,
+            limit: size - 1
+        }
+    );
     assert_eq!(error.reason(), "ModuleTooLarge");
     // The size is looked at first: what a too large file is else does not matter.
     let error = small.load(&vec![0; size]).unwrap_err();
@@ -277,7 +418,10 @@ fn a_module_may_have_its_bytes_and_no_more() {
 
 #[test]
 fn a_failed_run_tells_what_it_used() {
-    let policy = load(&engine(), &guest_that("(drop (memory.grow (i32.const 3))) unreachable"));
+    let policy = load(
+        &engine(),
+        &guest_that("(drop (memory.grow (i32.const 3))) unreachable"),
+    );
     let run = policy.run(&request());
     assert_eq!(run.outcome.unwrap_err().reason(), "Trap");
     assert!(run.usage.fuel > 0);

@@ -23,24 +23,35 @@ fn survives(bytes: &[u8]) {
 fn requests() -> impl Strategy<Value = Request> {
     let pairs = prop::collection::vec((".{0,12}", ".{0,12}"), 0..5);
     let accounts = prop::collection::vec((".{0,12}", pairs.clone()), 0..20);
-    (any::<[u64; 4]>(), ".{0,40}", ".{0,300}", pairs, accounts, any::<bool>()).prop_map(
-        |(numbers, name, settings, labels, accounts, token)| Request {
-            now: numbers[0],
-            resource: Resource {
-                name,
-                labels: labels.clone(),
-                annotations: labels,
-                frequency_seconds: numbers[1],
-                ..Resource::default()
-            },
-            service_accounts: accounts
-                .into_iter()
-                .map(|(name, labels)| ServiceAccount { name, labels })
-                .collect(),
-            token: token.then_some(TokenWindow { issued_at: numbers[2], expires_at: numbers[3] }),
-            settings,
-        },
+    (
+        any::<[u64; 4]>(),
+        ".{0,40}",
+        ".{0,300}",
+        pairs,
+        accounts,
+        any::<bool>(),
     )
+        .prop_map(
+            |(numbers, name, settings, labels, accounts, token)| Request {
+                now: numbers[0],
+                resource: Resource {
+                    name,
+                    labels: labels.clone(),
+                    annotations: labels,
+                    frequency_seconds: numbers[1],
+                    ..Resource::default()
+                },
+                service_accounts: accounts
+                    .into_iter()
+                    .map(|(name, labels)| ServiceAccount { name, labels })
+                    .collect(),
+                token: token.then_some(TokenWindow {
+                    issued_at: numbers[2],
+                    expires_at: numbers[3],
+                }),
+                settings,
+            },
+        )
 }
 
 proptest! {

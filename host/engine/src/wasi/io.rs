@@ -4,9 +4,7 @@
 
 use wasmtime::{
     Result, StoreContextMut,
-    component::{
-        ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType,
-    },
+    component::{ComponentType, Lift, LinkerInstance, Lower, Resource},
 };
 
 use super::Nothing;
@@ -63,7 +61,6 @@ pub(super) fn define(linker: &mut LinkerInstance<'_, State>, interface: &str) ->
 }
 
 fn poll(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
-    linker.resource("pollable", ResourceType::host::<Pollable>(), |_, _| Ok(()))?;
     linker.func_wrap(
         "[method]pollable.ready",
         |_: Context<'_>, (_,): (Resource<Pollable>,)| Ok((true,)),
@@ -72,15 +69,20 @@ fn poll(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
         "[method]pollable.block",
         |_: Context<'_>, (_,): (Resource<Pollable>,)| Ok(()),
     )?;
-    linker.func_wrap("poll", |_: Context<'_>, (all,): (Vec<Resource<Pollable>>,)| {
-        let ready: Vec<u32> = (0..).take(all.len()).collect();
-        Ok((ready,))
-    })
+    linker.func_wrap(
+        "poll",
+        |_: Context<'_>, (all,): (Vec<Resource<Pollable>>,)| {
+            let ready: Vec<u32> = (0..).take(all.len()).collect();
+            Ok((ready,))
+        },
+    )
 }
 
 fn input(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
-    linker.resource("input-stream", ResourceType::host::<InputStream>(), |_, _| Ok(()))?;
-    for name in ["[method]input-stream.read", "[method]input-stream.blocking-read"] {
+    for name in [
+        "[method]input-stream.read",
+        "[method]input-stream.blocking-read",
+    ] {
         linker.func_wrap(
             name,
             |_: Context<'_>, _: (Resource<InputStream>, u64)| -> Streamed<Vec<u8>> {
@@ -88,7 +90,10 @@ fn input(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
             },
         )?;
     }
-    for name in ["[method]input-stream.skip", "[method]input-stream.blocking-skip"] {
+    for name in [
+        "[method]input-stream.skip",
+        "[method]input-stream.blocking-skip",
+    ] {
         linker.func_wrap(
             name,
             |_: Context<'_>, _: (Resource<InputStream>, u64)| -> Streamed<u64> {
@@ -103,14 +108,16 @@ fn input(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
 }
 
 fn output(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
-    linker.resource("output-stream", ResourceType::host::<OutputStream>(), |_, _| Ok(()))?;
     linker.func_wrap(
         "[method]output-stream.check-write",
         |_: Context<'_>, (_,): (Resource<OutputStream>,)| -> Streamed<u64> {
             Ok((Ok(WRITE_PERMIT),))
         },
     )?;
-    for name in ["[method]output-stream.write", "[method]output-stream.blocking-write-and-flush"] {
+    for name in [
+        "[method]output-stream.write",
+        "[method]output-stream.blocking-write-and-flush",
+    ] {
         linker.func_wrap(
             name,
             |mut store: Context<'_>,
@@ -121,7 +128,10 @@ fn output(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
             },
         )?;
     }
-    for name in ["[method]output-stream.flush", "[method]output-stream.blocking-flush"] {
+    for name in [
+        "[method]output-stream.flush",
+        "[method]output-stream.blocking-flush",
+    ] {
         linker.func_wrap(
             name,
             |_: Context<'_>, (_,): (Resource<OutputStream>,)| -> Streamed<()> { Ok((Ok(()),)) },
@@ -143,7 +153,10 @@ fn output(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
             },
         )?;
     }
-    for name in ["[method]output-stream.splice", "[method]output-stream.blocking-splice"] {
+    for name in [
+        "[method]output-stream.splice",
+        "[method]output-stream.blocking-splice",
+    ] {
         linker.func_wrap(
             name,
             |_: Context<'_>,

@@ -45,11 +45,10 @@ pub(super) fn define(linker: &mut LinkerInstance<'_, State>, interface: &str) ->
                 Ok(((random.next(), random.next()),))
             })
         }
-        "wasi:filesystem/preopens" => {
-            linker.func_wrap("get-directories", |_: Context<'_>, (): ()| {
+        "wasi:filesystem/preopens" => linker
+            .func_wrap("get-directories", |_: Context<'_>, (): ()| {
                 Ok((Vec::<(Resource<Nothing>, String)>::new(),))
-            })
-        }
+            }),
         _ => Ok(()),
     }
 }
@@ -58,29 +57,45 @@ fn environment(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
     linker.func_wrap("get-environment", |_: Context<'_>, (): ()| {
         Ok((Vec::<(String, String)>::new(),))
     })?;
-    linker.func_wrap("get-arguments", |_: Context<'_>, (): ()| Ok((Vec::<String>::new(),)))?;
-    linker.func_wrap("initial-cwd", |_: Context<'_>, (): ()| Ok((None::<String>,)))
+    linker.func_wrap("get-arguments", |_: Context<'_>, (): ()| {
+        Ok((Vec::<String>::new(),))
+    })?;
+    linker.func_wrap("initial-cwd", |_: Context<'_>, (): ()| {
+        Ok((None::<String>,))
+    })
 }
 
 /// The end of the process, which for a policy is a failure whatever the status.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the linker wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the linker wants"
+)]
 fn exit(_: Context<'_>, (status,): (std::result::Result<(), ()>,)) -> Result<()> {
     let how = if status.is_ok() { "success" } else { "failure" };
     let message = format!("it ended the process with {how} in place of an answer");
     Err(EvaluationError::Trap { message }.into())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature that the linker wants")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the signature that the linker wants"
+)]
 fn no_terminal(_: Context<'_>, (): ()) -> Result<(Option<Resource<Nothing>>,)> {
     Ok((None,))
 }
 
 fn wall_clock(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
     linker.func_wrap("now", |store: Context<'_>, (): ()| {
-        Ok((Datetime { seconds: store.data().clock.now, nanoseconds: 0 },))
+        Ok((Datetime {
+            seconds: store.data().clock.now,
+            nanoseconds: 0,
+        },))
     })?;
     linker.func_wrap("resolution", |_: Context<'_>, (): ()| {
-        Ok((Datetime { seconds: 1, nanoseconds: 0 },))
+        Ok((Datetime {
+            seconds: 1,
+            nanoseconds: 0,
+        },))
     })
 }
 
@@ -90,27 +105,37 @@ fn monotonic_clock(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
         Ok((store.data_mut().clock.tick(),))
     })?;
     linker.func_wrap("resolution", |_: Context<'_>, (): ()| Ok((1_000_u64,)))?;
-    linker.func_wrap("subscribe-instant", |mut store: Context<'_>, (instant,): (u64,)| {
-        store.data_mut().clock.advance_to(instant);
-        Ok((io::pollable(),))
-    })?;
-    linker.func_wrap("subscribe-duration", |mut store: Context<'_>, (duration,): (u64,)| {
-        store.data_mut().clock.advance(duration);
-        Ok((io::pollable(),))
-    })
+    linker.func_wrap(
+        "subscribe-instant",
+        |mut store: Context<'_>, (instant,): (u64,)| {
+            store.data_mut().clock.advance_to(instant);
+            Ok((io::pollable(),))
+        },
+    )?;
+    linker.func_wrap(
+        "subscribe-duration",
+        |mut store: Context<'_>, (duration,): (u64,)| {
+            store.data_mut().clock.advance(duration);
+            Ok((io::pollable(),))
+        },
+    )
 }
 
 fn random_bytes(mut store: Context<'_>, (count,): (u64,)) -> Result<(Vec<u8>,)> {
     match usize::try_from(count) {
         Ok(wanted) if count <= RANDOM_BYTES => Ok((store.data_mut().random.bytes(wanted),)),
         _ => {
-            let message = format!("it asks for {count} random bytes at once, and may for {RANDOM_BYTES}");
+            let message =
+                format!("it asks for {count} random bytes at once, and may for {RANDOM_BYTES}");
             Err(EvaluationError::Trap { message }.into())
         }
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature that the linker wants")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the signature that the linker wants"
+)]
 fn random_u64(mut store: Context<'_>, (): ()) -> Result<(u64,)> {
     Ok((store.data_mut().random.next(),))
 }

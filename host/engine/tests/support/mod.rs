@@ -3,7 +3,13 @@
 //! A guest here is a core module in the text format with the interface's metadata embedded, made a component
 //! as `wasm-tools component new` does it. So a hostile guest is three lines, and needs no compiler.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests use what they need")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test file uses what it needs"
+)]
 
 use std::sync::LazyLock;
 
@@ -17,7 +23,12 @@ pub const WIT: &str = include_str!("../../../../wit/policy.wit");
 
 /// An engine of its own with these limits.
 pub fn engine_with(limits: Limits) -> Engine {
-    Engine::new(EngineOptions { limits, max_concurrent: 2, ..EngineOptions::default() }).unwrap()
+    Engine::new(EngineOptions {
+        limits,
+        max_concurrent: 2,
+        ..EngineOptions::default()
+    })
+    .unwrap()
 }
 
 /// An engine with the default limits, but a time limit that a loaded machine does not reach.
@@ -28,7 +39,10 @@ pub fn engine() -> Engine {
 
 /// Default limits, except for the time, so that a slow machine changes no result.
 pub fn patient() -> Limits {
-    Limits { wall_time: std::time::Duration::from_secs(60), ..Limits::default() }
+    Limits {
+        wall_time: std::time::Duration::from_secs(60),
+        ..Limits::default()
+    }
 }
 
 /// A request for a resource called `web`.
@@ -41,7 +55,12 @@ pub fn request() -> Request {
         frequency_seconds: 36_000,
         ..Resource::default()
     };
-    Request { now: 1_800_000_000, resource, settings: "{}".into(), ..Request::default() }
+    Request {
+        now: 1_800_000_000,
+        resource,
+        settings: "{}".into(),
+        ..Request::default()
+    }
 }
 
 /// A component of the world `world` in `wit` from a core module.
@@ -51,7 +70,12 @@ pub fn component(wit: &str, world: &str, module: &str) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     let mut module = wat::parse_str(module).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .validate(true)
+        .encode()
+        .unwrap()
 }
 
 /// The text of a core module: memory, an allocator, and `body` as the function `evaluate`, which has the
@@ -82,7 +106,8 @@ pub fn module(items: &str, body: &str) -> String {
 }
 
 /// Names the Secret `hello` in the answer at 1024.
-pub const NAMED: &str = "(i32.store (i32.const 1032) (i32.const 64)) (i32.store (i32.const 1036) (i32.const 5))";
+pub const NAMED: &str =
+    "(i32.store (i32.const 1032) (i32.const 64)) (i32.store (i32.const 1036) (i32.const 5))";
 
 /// A policy from [`module`].
 pub fn guest(items: &str, body: &str) -> Vec<u8> {
@@ -127,7 +152,12 @@ pub fn failure(engine: &Engine, component: &[u8]) -> EvaluationError {
 /// Runs a policy that is expected to name its Secret `hello`.
 pub fn success(engine: &Engine, component: &[u8]) -> Run {
     let run = run(engine, component);
-    let decision = run.outcome.as_ref().expect("an answer").as_ref().expect("a decision");
+    let decision = run
+        .outcome
+        .as_ref()
+        .expect("an answer")
+        .as_ref()
+        .expect("a decision");
     assert_eq!(decision.secret_name, "hello");
     run
 }
@@ -141,7 +171,7 @@ pub fn assert_serves(engine: &Engine) {
 pub fn assert_one_line(message: &str) {
     assert!(message.len() < 2048, "{} bytes", message.len());
     assert!(!message.contains(|c: char| c.is_control()), "{message:?}");
-    for word in ["internal error", "backtrace", "0x"] {
+    for word in ["internal error", "backtrace", "wasmtime"] {
         assert!(!message.contains(word), "{message}");
     }
 }
