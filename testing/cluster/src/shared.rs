@@ -9,7 +9,7 @@ pub const KUBECONFIG_VARIABLE: &str = "TEST_CLUSTER_KUBECONFIG";
 
 enum Shared {
     Own(Box<ControlPlane>),
-    Given(Cluster),
+    Given(Box<Cluster>),
 }
 
 static SHARED: OnceCell<Shared> = OnceCell::const_new();
@@ -25,7 +25,7 @@ pub async fn shared() -> Result<&'static Cluster, Error> {
             match std::env::var_os(KUBECONFIG_VARIABLE).filter(|value| !value.is_empty()) {
                 Some(path) => Cluster::from_kubeconfig(&PathBuf::from(path))
                     .await
-                    .map(Shared::Given),
+                    .map(|given| Shared::Given(Box::new(given))),
                 None => ControlPlane::start(Options::default())
                     .await
                     .map(|started| Shared::Own(Box::new(started))),
