@@ -39,7 +39,7 @@ impl Problem {
 }
 
 /// What the resource asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asked<'a> {
     /// `metadata.uid`, the seed of its jitter.
     pub uid: &'a str,
@@ -50,13 +50,7 @@ pub struct Asked<'a> {
     /// The annotation that asks for one refresh.
     pub refresh_request: Option<&'a str>,
     /// Digest of everything that the Secret is rendered from but the token, for a Secret name.
-    pub inputs: &'a dyn Fn(&str) -> String,
-}
-
-impl std::fmt::Debug for dyn Fn(&str) -> String + '_ {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("inputs")
-    }
+    pub inputs: &'a (dyn Fn(&str) -> String + Sync),
 }
 
 /// A Secret that this resource controls, as its metadata tells.

@@ -1,6 +1,7 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{Refusal, Request, default_decision};
@@ -20,7 +21,7 @@ use crate::world::World;
 /// How many modules are compiled at the same time: a tenant's uploads must not take every core.
 const COMPILATIONS: usize = 1;
 /// How many loaded modules are kept.
-const LOADED: usize = 1_000;
+const LOADED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap(); // a constant, checked when compiling
 
 /// The policies of all namespaces.
 pub struct Policies {

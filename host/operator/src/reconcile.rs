@@ -22,7 +22,7 @@ use kube::runtime::controller;
 use kube::{Resource, ResourceExt};
 use tracing::{debug, info, warn};
 
-use crate::aws::TokenKey;
+use crate::aws::{Freshness, TokenKey};
 use crate::context::Context;
 use crate::effects::accounts::Synced;
 use crate::effects::{events, secret, status};
@@ -213,6 +213,7 @@ impl<K: Kind> Reconcile<'_, K> {
 
     async fn fetch(&self, target: &Target, freshness: decide::Freshness) -> Result<Arc<Token>, crate::aws::Failure> {
         let key = TokenKey { region: target.region.to_string(), kind: target.kind };
+        let freshness = Freshness { issued_after: freshness.issued_after, force: freshness.force };
         self.context.broker.token(&key, freshness).await
     }
 

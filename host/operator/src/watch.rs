@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::api::PartialObjectMeta;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::watcher::{self, Config, Event, metadata_watcher, watcher};
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::WatchStreamExt;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -113,8 +113,8 @@ impl Watches {
     /// Watches the generated Secrets, for ever.
     pub async fn secrets(self: Arc<Self>) {
         let config = Config::default().labels(&format!("{MANAGED_BY}={OPERATOR_NAME}"));
-        let api: Api<Secret> = self.api();
-        let stream = metadata_watcher(api, config).default_backoff();
+        let api: Api<PartialObjectMeta<Secret>> = self.api();
+        let stream = watcher(api, config).default_backoff();
         self.each(stream, "secrets", |watches, event| {
             for change in watches.world.secrets.apply(event, |object: &PartialObjectMeta<Secret>| SecretFacts::new(&object.metadata)) {
                 watches.secret_changed(&change);
@@ -125,8 +125,8 @@ impl Watches {
 
     /// Watches the service accounts, for ever.
     pub async fn accounts(self: Arc<Self>) {
-        let api: Api<ServiceAccount> = self.api();
-        let stream = metadata_watcher(api, Config::default()).default_backoff();
+        let api: Api<PartialObjectMeta<ServiceAccount>> = self.api();
+        let stream = watcher(api, Config::default()).default_backoff();
         self.each(stream, "serviceaccounts", |watches, event| {
             for change in watches.world.accounts.apply(event, |object: &PartialObjectMeta<ServiceAccount>| AccountFacts::new(&object.metadata)) {
                 watches.account_changed(&change);
@@ -137,8 +137,8 @@ impl Watches {
 
     /// Watches the `ConfigMap`s, for ever.
     pub async fn config_maps(self: Arc<Self>) {
-        let api: Api<ConfigMap> = self.api();
-        let stream = metadata_watcher(api, Config::default()).default_backoff();
+        let api: Api<PartialObjectMeta<ConfigMap>> = self.api();
+        let stream = watcher(api, Config::default()).default_backoff();
         self.each(stream, "configmaps", |watches, event| {
             for change in watches.world.config_maps.apply(event, |object: &PartialObjectMeta<ConfigMap>| ConfigMapFacts::new(&object.metadata)) {
                 watches.config_map_changed(&change);
@@ -240,9 +240,4 @@ impl Watches {
         }
         (self.gone)(K::NAME, &change.namespace, &change.name);
     }
-}
-
-/// The namespace and name of an object, for messages.
-pub fn location<K: ResourceExt>(object: &K) -> String {
-    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }

@@ -72,13 +72,6 @@ async fn take_over<K: CredentialResource>(api: &Api<Secret>, resource: &K, wante
     if !may_take_over(&ownership, resource.view().adopt) {
         return Ok(Written::Refused(refusal(&name, &ownership)));
     }
-    if existing.type_ != wanted.type_ {
-        let message = format!(
-            "Secret {name} is of type {} and a Secret's type cannot be changed; delete it or choose another generated_secret_name",
-            existing.type_.as_deref().unwrap_or("Opaque")
-        );
-        return Ok(Written::Refused(Problem::new(Reason::SecretConflict, message)));
-    }
     tracing::info!(namespace = wanted.namespace(), secret = name, ?ownership, "taking over a Secret in place");
     patch(api, wanted, &existing.resource_version().unwrap_or_default(), &Stale::default()).await
 }

@@ -1,0 +1,5 @@
+//! The operator's binary against a real control plane, under the RBAC that we ship.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, missing_docs, reason = "tests")]
+
+mod compatibility;
+mod support;

@@ -1,0 +1,190 @@
+//! A stage of its own for each test: a namespace, an AWS double, and an operator that serves only that
+//! namespace, with the Role that we ship and nothing more.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_double::AwsDouble;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, Status};
+use ecr_secret_core::manifests::{Installation, Scope, WORKLOAD_NAME};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use k8s_openapi::ByteString;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use test_cluster::Cluster;
+use test_stage::{Operator, Setup};
+
+pub use test_cluster::eventually;
+
+/// The registry of the samples.
+pub const REGISTRY: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
+/// How long anything may take that the operator does at once.
+pub const SOON: Duration = Duration::from_secs(20);
+
+pub struct Stage {
+    pub cluster: &'static Cluster,
+    /// The administrator's client.
+    pub client: Client,
+    pub namespace: String,
+    pub aws: AwsDouble,
+    pub setup: Setup,
+    _directory: tempfile::TempDir,
+}
+
+impl Stage {
+    /// A stage whose operator is not started yet.
+    pub async fn prepare() -> Self {
+        let cluster = test_cluster::shared().await.expect("a control plane");
+        let client = cluster.client().expect("a client");
+        let namespace = cluster.create_namespace("test").await.expect("a namespace");
+        let installation = Installation { namespace: namespace.clone(), scope: Scope::Namespaces(vec![namespace.clone()]), ..Installation::default() };
+        test_stage::install(&client, &installation).await.expect("the shipped manifests");
+        let kubeconfig = cluster.service_account_kubeconfig(&namespace, WORKLOAD_NAME).await.expect("a kubeconfig");
+        let aws = AwsDouble::start().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let setup = Setup {
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_ecr-secret-operator")),
+            kubeconfig,
+            watch_namespace: namespace.clone(),
+            namespace: namespace.clone(),
+            leader_elect: false,
+            environment: aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            log: directory.path().join("operator.log"),
+        };
+        Self { cluster, client, namespace, aws, setup, _directory: directory }
+    }
+
+    /// A stage with a running operator.
+    pub async fn with_operator() -> (Self, Operator) {
+        let stage = Self::prepare().await;
+        let operator = stage.start().await;
+        (stage, operator)
+    }
+
+    /// Starts an operator and waits until it is ready.
+    pub async fn start(&self) -> Operator {
+        let mut operator = Operator::start(&self.setup).expect("the operator starts");
+        operator.wait_until_ready().await.expect("the operator is ready");
+        operator
+    }
+
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn accounts(&self) -> Api<ServiceAccount> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn resources(&self) -> Api<EcrSecret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn argo_resources(&self) -> Api<ArgoHelmRepoSecret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates a `Secret` resource with this spec.
+    pub async fn create(&self, name: &str, spec: Value) -> EcrSecret {
+        let object = json!({
+            "apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "Secret",
+            "metadata": { "name": name, "namespace": self.namespace }, "spec": spec,
+        });
+        let object: EcrSecret = serde_json::from_value(object).expect("a resource");
+        self.resources().create(&PostParams::default(), &object).await.expect("the resource is admitted")
+    }
+
+    /// Changes a `Secret` resource by a merge patch.
+    pub async fn change(&self, name: &str, patch: Value) {
+        self.resources().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("the resource is changed");
+    }
+
+    /// Creates a service account.
+    pub async fn create_account(&self, name: &str, labels: &[(&str, &str)]) {
+        let labels: BTreeMap<String, String> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let account = ServiceAccount { metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() }, ..ServiceAccount::default() };
+        self.accounts().create(&PostParams::default(), &account).await.expect("the account is created");
+    }
+
+    /// Creates or replaces a `ConfigMap` with one binary key.
+    pub async fn upload(&self, name: &str, key: &str, bytes: Vec<u8>) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name },
+            "binaryData": { key: STANDARD.encode(bytes) },
+        });
+        let params = PatchParams::apply("test").force();
+        self.config_maps().patch(name, &params, &Patch::Apply(object)).await.expect("the ConfigMap is uploaded");
+    }
+
+    /// The bytes of a built guest, by its name.
+    pub fn guest(name: &str) -> Vec<u8> {
+        let directory = std::env::var_os("ECR_GUESTS_DIR").map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests")), PathBuf::from);
+        let path = directory.join(format!("{name}.wasm"));
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run cargo xtask guests", path.display()))
+    }
+
+    /// Waits for a Secret.
+    pub async fn secret(&self, name: &str) -> Secret {
+        let api = self.secrets();
+        eventually(SOON, &format!("Secret {name}"), || async { api.get(name).await }).await
+    }
+
+    /// Waits until the status of a resource meets a condition.
+    pub async fn status(&self, name: &str, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        let api = self.resources();
+        eventually(SOON, &format!("{name}: {what}"), || async {
+            let resource = api.get(name).await.map_err(|error| error.to_string())?;
+            let status = resource.status.unwrap_or_default();
+            if wanted(&status) { Ok(status) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
+        })
+        .await
+    }
+
+    /// Waits until `Ready` has this reason.
+    pub async fn ready(&self, name: &str, reason: &str) -> Status {
+        self.status(name, &format!("Ready with reason {reason}"), |status| status.condition("Ready").is_some_and(|ready| ready.reason == reason)).await
+    }
+
+    /// Waits until the lists of a service account are these.
+    pub async fn linked(&self, account: &str, image_pull_secrets: &[&str], secrets: &[&str]) {
+        let api = self.accounts();
+        eventually(SOON, &format!("service account {account} names {image_pull_secrets:?} and {secrets:?}"), || async {
+            let (pull, mount) = lists(&api.get(account).await.map_err(|error| error.to_string())?);
+            if pull == image_pull_secrets && mount == secrets { Ok(()) } else { Err(format!("{pull:?} and {mount:?}")) }
+        })
+        .await;
+    }
+}
+
+/// The names in `imagePullSecrets` and in `secrets`.
+pub fn lists(account: &ServiceAccount) -> (Vec<String>, Vec<String>) {
+    let pull = account.image_pull_secrets.iter().flatten().map(|reference| reference.name.clone()).collect();
+    let mount = account.secrets.iter().flatten().map(|reference| reference.name.clone().unwrap_or_default()).collect();
+    (pull, mount)
+}
+
+/// The spec of the samples, for a Secret of this name.
+pub fn spec(generated: &str) -> Value {
+    json!({ "generated_secret_name": generated, "ecr_registry": REGISTRY, "frequency": "10h", "region": "us-east-2" })
+}
+
+/// The data of a Secret as text.
+pub fn text(secret: &Secret, key: &str) -> String {
+    let data = secret.data.as_ref().and_then(|data| data.get(key)).unwrap_or_else(|| panic!("no key {key}"));
+    let ByteString(bytes) = data;
+    String::from_utf8(bytes.clone()).expect("text")
+}
+
+/// The password in a `.dockerconfigjson` for the samples' registry.
+pub fn password(secret: &Secret) -> String {
+    let config: Value = serde_json::from_str(&text(secret, ".dockerconfigjson")).expect("JSON");
+    config["auths"][REGISTRY]["password"].as_str().expect("a password").to_owned()
+}
