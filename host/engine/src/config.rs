@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    Strategy,
 };
 
 use crate::{EngineError, Limits, text};
@@ -111,6 +112,7 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
         u32::try_from(options.max_concurrent.saturating_mul(each)).unwrap_or(u32::MAX)
     };
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(times(1))
         .total_core_instances(times(limits.instances))
@@ -120,8 +122,11 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
         .max_memories_per_module(1)
         .max_tables_per_module(count(limits.tables))
         .table_elements(limits.table_elements)
-        // What an ordinary evaluation touches stays mapped, so that the next one has no page faults.
-        .linear_memory_keep_resident(256 << 10)
+        // Scans for the pages that a guest has touched, and keeps them mapped for the next one. Without the scan
+        // (Linux before 6.7) it would keep the lowest pages, where Rust's guests have the unused end of
+        // their stack: then it is better to keep none.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(if scan { 256 << 10 } else { 0 })
         .table_keep_resident(16 << 10)
         .max_unused_warm_slots(times(1));
     pool

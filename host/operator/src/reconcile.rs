@@ -200,12 +200,12 @@ impl<K: Kind> Reconcile<'_, K> {
     }
 
     async fn verdict(&self, request: &Request, target: Option<&Problem>) -> Result<Verdict, Error> {
-        if let Some(problem) = target {
-            return Ok(Verdict { decision: Err(problem.clone()), policy: None });
-        }
         if request.resource.registry.is_empty() {
             let message = "the spec names no registry; set spec.ecr_registry (or spec.url of an ArgoHelmRepoSecret)";
             return Ok(Verdict { decision: Err(Problem::new(Reason::InvalidSpec, message)), policy: None });
+        }
+        if let Some(problem) = target {
+            return Ok(Verdict { decision: Err(problem.clone()), policy: None });
         }
         let policies = &self.context.policies;
         policies.ask(&self.context.world, self.resource.view().policy, request).await.map_err(|source| self.failed("reading the policy", source))

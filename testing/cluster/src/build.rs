@@ -79,7 +79,7 @@ fn build(
         "building {program} with Go (once; it goes to {})",
         cache.display()
     ));
-    let temporary = cache.join(format!(".{program}.{}", std::process::id()));
+    let temporary = cache.join(format!(".{program}.new"));
     let log = cache.join(format!("{program}.log"));
     let output = File::create(&log).map_err(Error::file("create", &log))?;
     let mut child = command(module, package, &temporary)

@@ -112,7 +112,8 @@ async fn deleting_the_resource_deletes_its_secret_and_creating_it_anew_makes_a_n
     let first = stage.secret("a").await;
     stage.resources().delete("a", &DeleteParams::default()).await.unwrap();
     let api = stage.secrets();
-    eventually(SOON, "the Secret is collected", || async { api.get_opt("a").await.ok().filter(Option::is_none) }).await;
+    // A garbage collector that has not seen the CRD yet looks for new kinds every 30 s.
+    eventually(3 * SOON, "the Secret is collected", || async { api.get_opt("a").await.ok().filter(Option::is_none) }).await;
     stage.create("a", spec("a")).await;
     assert_ne!(stage.secret("a").await.metadata.uid, first.metadata.uid);
 }
