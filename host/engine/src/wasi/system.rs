@@ -66,10 +66,6 @@ fn environment(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
 }
 
 /// The end of the process, which for a policy is a failure whatever the status.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that the linker wants"
-)]
 fn exit(_: Context<'_>, (status,): (std::result::Result<(), ()>,)) -> Result<()> {
     let how = if status.is_ok() { "success" } else { "failure" };
     let message = format!("it ended the process with {how} in place of an answer");

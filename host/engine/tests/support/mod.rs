@@ -40,7 +40,7 @@ pub fn engine() -> Engine {
 /// Default limits, except for the time, so that a slow machine changes no result.
 pub fn patient() -> Limits {
     Limits {
-        wall_time: std::time::Duration::from_secs(60),
+        wall_time: std::time::Duration::from_mins(1),
         ..Limits::default()
     }
 }
