@@ -34,7 +34,10 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -127,23 +130,50 @@ pub struct Plan {
 }
 
 /// Decides. `verdict` is the validated decision of the policy, or of the default, or what was wrong.
-pub fn decide(now: Timestamp, asked: &Asked<'_>, observed: &Observed, verdict: &Result<Decision, Problem>) -> Plan {
+pub fn decide(
+    now: Timestamp,
+    asked: &Asked<'_>,
+    observed: &Observed,
+    verdict: &Result<Decision, Problem>,
+) -> Plan {
     let last_good = last_good(observed);
     let (in_force, problem, retry) = in_force(now, observed, verdict, last_good);
-    let problem = if asked.suspend { Some(suspended()) } else { problem };
+    let problem = if asked.suspend {
+        Some(suspended())
+    } else {
+        problem
+    };
     let Some(decision) = in_force else {
-        return Plan { action: Action::Nothing, in_force: None, problem, adjusted: None, refresh_at: None, look_at: retry, remove: Vec::new() };
+        return Plan {
+            action: Action::Nothing,
+            in_force: None,
+            problem,
+            adjusted: None,
+            refresh_at: None,
+            look_at: retry,
+            remove: Vec::new(),
+        };
     };
 
-    let target = observed.owned.iter().find(|secret| secret.name == decision.secret_name);
+    let target = observed
+        .owned
+        .iter()
+        .find(|secret| secret.name == decision.secret_name);
     let current = target.and_then(|secret| secret.window);
-    let planned = current.map(|window| schedule(window, asked.frequency, decision.refresh, asked.uid));
-    let forced = asked.refresh_request.is_some() && target.is_some_and(|secret| secret.refresh_request.as_deref() != asked.refresh_request);
+    let planned =
+        current.map(|window| schedule(window, asked.frequency, decision.refresh, asked.uid));
+    let forced = asked.refresh_request.is_some()
+        && target.is_some_and(|secret| secret.refresh_request.as_deref() != asked.refresh_request);
     let due = planned.as_ref().is_none_or(|plan| plan.refresh_at <= now);
     let stale = target.is_none_or(|secret| {
-        !secret.intact || secret.inputs.as_deref() != Some((asked.inputs)(&decision.secret_name).as_str()) || !same_metadata(secret, &decision)
+        !secret.intact
+            || secret.inputs.as_deref() != Some((asked.inputs)(&decision.secret_name).as_str())
+            || !same_metadata(secret, &decision)
     });
-    let stopped = asked.suspend || problem.as_ref().is_some_and(|problem| problem.reason == Reason::PolicyDenied);
+    let stopped = asked.suspend
+        || problem
+            .as_ref()
+            .is_some_and(|problem| problem.reason == Reason::PolicyDenied);
 
     let mut plan = Plan {
         action: Action::Keep,
@@ -169,7 +199,12 @@ pub fn decide(now: Timestamp, asked: &Asked<'_>, observed: &Observed, verdict: &
         };
     }
     if !stopped && (target.is_some() || plan.action == Action::Write) {
-        plan.remove = observed.owned.iter().map(|secret| secret.name.clone()).filter(|name| *name != decision.secret_name).collect();
+        plan.remove = observed
+            .owned
+            .iter()
+            .map(|secret| secret.name.clone())
+            .filter(|name| *name != decision.secret_name)
+            .collect();
     }
     plan.look_at = [plan.refresh_at, retry].into_iter().flatten().min();
     plan.in_force = Some(decision);
@@ -184,25 +219,49 @@ fn in_force(
     last_good: Option<Decision>,
 ) -> (Option<Decision>, Option<Problem>, Option<Timestamp>) {
     match verdict {
-        Err(problem) => (last_good.map(without_fixed_time), Some(problem.clone()), None),
+        Err(problem) => (
+            last_good.map(without_fixed_time),
+            Some(problem.clone()),
+            None,
+        ),
         Ok(decision) => {
             if let Some(problem) = observed.taken.get(&decision.secret_name) {
-                let usable = last_good.filter(|good| !observed.taken.contains_key(&good.secret_name));
-                return (usable.map(without_fixed_time), Some(problem.clone()), Some(later(now, CONFLICT_RETRY)));
+                let usable =
+                    last_good.filter(|good| !observed.taken.contains_key(&good.secret_name));
+                return (
+                    usable.map(without_fixed_time),
+                    Some(problem.clone()),
+                    Some(later(now, CONFLICT_RETRY)),
+                );
             }
             // A policy that changes its mind at every look must not make us write at every look.
-            let settled_at = observed.last_change.map(|change| later(change, SHORTEST_INTERVAL)).filter(|at| *at > now);
+            let settled_at = observed
+                .last_change
+                .map(|change| later(change, SHORTEST_INTERVAL))
+                .filter(|at| *at > now);
             match (settled_at, last_good) {
-                (Some(at), Some(good)) if !same_but_time(&good, decision) => (Some(good), None, Some(at)),
+                (Some(at), Some(good)) if !same_but_time(&good, decision) => {
+                    (Some(good), None, Some(at))
+                }
                 _ => (Some(decision.clone()), None, None),
             }
         }
     }
 }
 
-fn freshness(now: Timestamp, asked: &Asked<'_>, decision: &Decision, current: Option<TokenWindow>, forced: bool, due: bool) -> Freshness {
+fn freshness(
+    now: Timestamp,
+    asked: &Asked<'_>,
+    decision: &Decision,
+    current: Option<TokenWindow>,
+    forced: bool,
+    due: bool,
+) -> Freshness {
     if forced {
-        return Freshness { issued_after: minus(now, FORCED_SLACK), force: true };
+        return Freshness {
+            issued_after: minus(now, FORCED_SLACK),
+            force: true,
+        };
     }
     let life = observed_life(current);
     let oldest = oldest_issue(now, asked.frequency, decision.refresh, life);
@@ -211,11 +270,17 @@ fn freshness(now: Timestamp, asked: &Asked<'_>, decision: &Decision, current: Op
         Some(window) if !due => window.issued_at.min(oldest),
         _ => oldest,
     };
-    Freshness { issued_after, force: false }
+    Freshness {
+        issued_after,
+        force: false,
+    }
 }
 
 fn observed_life(current: Option<TokenWindow>) -> SignedDuration {
-    current.map(TokenWindow::life).filter(|life| *life > SignedDuration::ZERO).unwrap_or(USUAL_LIFE)
+    current
+        .map(TokenWindow::life)
+        .filter(|life| *life > SignedDuration::ZERO)
+        .unwrap_or(USUAL_LIFE)
 }
 
 /// What this process remembers, else what the newest of the resource's Secrets was written by.
@@ -240,16 +305,31 @@ fn without_fixed_time(mut decision: Decision) -> Decision {
 }
 
 fn same_metadata(secret: &OwnedSecret, decision: &Decision) -> bool {
-    secret.decision.as_ref().is_some_and(|written| same_but_time(written, decision))
+    secret
+        .decision
+        .as_ref()
+        .is_some_and(|written| same_but_time(written, decision))
 }
 
 fn same_but_time(one: &Decision, other: &Decision) -> bool {
-    (&one.secret_name, &one.labels, &one.annotations, &one.service_accounts)
-        == (&other.secret_name, &other.labels, &other.annotations, &other.service_accounts)
+    (
+        &one.secret_name,
+        &one.labels,
+        &one.annotations,
+        &one.service_accounts,
+    ) == (
+        &other.secret_name,
+        &other.labels,
+        &other.annotations,
+        &other.service_accounts,
+    )
 }
 
 fn suspended() -> Problem {
-    Problem::new(Reason::Suspended, "spec.suspend is true: nothing is renewed until it is false")
+    Problem::new(
+        Reason::Suspended,
+        "spec.suspend is true: nothing is renewed until it is false",
+    )
 }
 
 fn later(time: Timestamp, by: SignedDuration) -> Timestamp {

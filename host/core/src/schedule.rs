@@ -30,7 +30,9 @@ const FLOOR_PART: i32 = 4;
 impl TokenWindow {
     /// How long the token lives; zero when the times are the wrong way round.
     pub fn life(self) -> SignedDuration {
-        self.expires_at.duration_since(self.issued_at).max(SignedDuration::ZERO)
+        self.expires_at
+            .duration_since(self.issued_at)
+            .max(SignedDuration::ZERO)
     }
 
     /// The latest time at which the token may still be in use, UTC.
@@ -61,25 +63,39 @@ pub struct Adjusted {
 impl Frequency {
     /// Reads `spec.frequency`. Never fails: a resource with an odd frequency still gets its Secret.
     pub fn from_spec(text: Option<&str>) -> Self {
-        let Some(text) = text else { return Self { interval: Some(DEFAULT_FREQUENCY), adjusted: None } };
+        let Some(text) = text else {
+            return Self {
+                interval: Some(DEFAULT_FREQUENCY),
+                adjusted: None,
+            };
+        };
         let invalid = |why: String| Self {
             interval: None,
             adjusted: Some(Adjusted {
                 reason: Reason::InvalidFrequency,
-                message: format!("{why}; the token's own expiry decides until spec.frequency is a duration such as 10h"),
+                message: format!(
+                    "{why}; the token's own expiry decides until spec.frequency is a duration such as 10h"
+                ),
             }),
         };
         match parse_go_duration(text) {
             Err(error) => invalid(format!("spec.frequency: {error}")),
-            Ok(interval) if interval <= SignedDuration::ZERO => invalid(format!("spec.frequency {text} is not positive")),
+            Ok(interval) if interval <= SignedDuration::ZERO => {
+                invalid(format!("spec.frequency {text} is not positive"))
+            }
             Ok(interval) if interval < SHORTEST_INTERVAL => Self {
                 interval: Some(SHORTEST_INTERVAL),
                 adjusted: Some(Adjusted {
                     reason: Reason::InvalidFrequency,
-                    message: format!("spec.frequency {text} is shorter than 10s, which is used instead"),
+                    message: format!(
+                        "spec.frequency {text} is shorter than 10s, which is used instead"
+                    ),
                 }),
             },
-            Ok(interval) => Self { interval: Some(interval), adjusted: None },
+            Ok(interval) => Self {
+                interval: Some(interval),
+                adjusted: None,
+            },
         }
     }
 
@@ -100,10 +116,20 @@ pub struct Schedule {
 }
 
 /// Computes the renewal of a token. `seed` names the resource, so that a fleet does not move as one.
-pub fn schedule(window: TokenWindow, frequency: &Frequency, refresh: Refresh, seed: &str) -> Schedule {
+pub fn schedule(
+    window: TokenWindow,
+    frequency: &Frequency,
+    refresh: Refresh,
+    seed: &str,
+) -> Schedule {
     let safe = window.safe_until();
-    let floor = later(window.issued_at, SHORTEST_INTERVAL.min(window.life() / FLOOR_PART));
-    let by_frequency = frequency.interval.map_or(safe, |interval| later(window.issued_at, interval).min(safe));
+    let floor = later(
+        window.issued_at,
+        SHORTEST_INTERVAL.min(window.life() / FLOOR_PART),
+    );
+    let by_frequency = frequency
+        .interval
+        .map_or(safe, |interval| later(window.issued_at, interval).min(safe));
     let spread = by_frequency.duration_since(window.issued_at) / JITTER_PART;
     let by_frequency = earlier(by_frequency, share(spread, seed, window.issued_at)).max(floor);
 
@@ -114,7 +140,10 @@ pub fn schedule(window: TokenWindow, frequency: &Frequency, refresh: Refresh, se
         Refresh::BeforeExpiry(seconds) => Some(earlier(window.expires_at, from_seconds(seconds))),
     };
     let Some(asked) = asked else {
-        return Schedule { refresh_at: by_frequency, adjusted: frequency.adjusted.clone() };
+        return Schedule {
+            refresh_at: by_frequency,
+            adjusted: frequency.adjusted.clone(),
+        };
     };
     let clamped = asked.clamp(floor, safe);
     let adjusted = (clamped != asked).then(|| Adjusted {
@@ -122,16 +151,30 @@ pub fn schedule(window: TokenWindow, frequency: &Frequency, refresh: Refresh, se
         message: format!("the policy asked for a refresh at {asked:.0}, outside of {floor:.0} to {safe:.0}, which is what this token allows"),
     });
     // Without jitter: a policy that says a time means it. `frequency` stays an upper bound.
-    let bound = frequency.interval.map_or(safe, |interval| later(window.issued_at, interval).min(safe)).max(floor);
-    Schedule { refresh_at: clamped.min(bound), adjusted: adjusted.or_else(|| frequency.adjusted.clone()) }
+    let bound = frequency
+        .interval
+        .map_or(safe, |interval| later(window.issued_at, interval).min(safe))
+        .max(floor);
+    Schedule {
+        refresh_at: clamped.min(bound),
+        adjusted: adjusted.or_else(|| frequency.adjusted.clone()),
+    }
 }
 
 /// The oldest issue that a token for this resource may have, when one is needed now.
 ///
 /// Half of the interval: young enough that the next renewal is not due at once, old enough that a
 /// fleet shares one token.
-pub fn oldest_issue(now: Timestamp, frequency: &Frequency, refresh: Refresh, life: SignedDuration) -> Timestamp {
-    let window = TokenWindow { issued_at: now, expires_at: later(now, life) };
+pub fn oldest_issue(
+    now: Timestamp,
+    frequency: &Frequency,
+    refresh: Refresh,
+    life: SignedDuration,
+) -> Timestamp {
+    let window = TokenWindow {
+        issued_at: now,
+        expires_at: later(now, life),
+    };
     let plan = schedule(window, frequency, refresh, "");
     earlier(now, plan.refresh_at.duration_since(now) / 2)
 }
@@ -149,7 +192,10 @@ fn from_seconds(seconds: u64) -> SignedDuration {
 }
 
 fn from_epoch(seconds: u64) -> Timestamp {
-    i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(Timestamp::MAX)
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// `time + by`, or the end of time.

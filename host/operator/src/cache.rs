@@ -41,7 +41,13 @@ pub struct Change<T> {
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { state: RwLock::new(State { current: HashMap::new(), incoming: None }), filled: watch::channel(false).0 }
+        Self {
+            state: RwLock::new(State {
+                current: HashMap::new(),
+                incoming: None,
+            }),
+            filled: watch::channel(false).0,
+        }
     }
 }
 
@@ -56,7 +62,11 @@ impl<T: PartialEq> Cache<T> {
             }
             Event::InitApply(object) => {
                 let facts = Arc::new(facts(&object));
-                insert(state.incoming.get_or_insert_with(HashMap::new), &object, facts);
+                insert(
+                    state.incoming.get_or_insert_with(HashMap::new),
+                    &object,
+                    facts,
+                );
                 Vec::new()
             }
             Event::InitDone => {
@@ -74,8 +84,15 @@ impl<T: PartialEq> Cache<T> {
             }
             Event::Delete(object) => {
                 let namespace = object.namespace().unwrap_or_default();
-                let before = state.current.get_mut(&namespace).and_then(|names| names.remove(&object.name_any()));
-                if state.current.get(&namespace).is_some_and(BTreeMap::is_empty) {
+                let before = state
+                    .current
+                    .get_mut(&namespace)
+                    .and_then(|names| names.remove(&object.name_any()));
+                if state
+                    .current
+                    .get(&namespace)
+                    .is_some_and(BTreeMap::is_empty)
+                {
                     state.current.remove(&namespace);
                 }
                 change(&object, before, None).into_iter().collect()
@@ -94,7 +111,11 @@ impl<T> Cache<T> {
     pub fn in_namespace(&self, namespace: &str) -> Vec<(String, Arc<T>)> {
         let state = self.read();
         let objects = state.current.get(namespace);
-        objects.into_iter().flatten().map(|(name, facts)| (name.clone(), Arc::clone(facts))).collect()
+        objects
+            .into_iter()
+            .flatten()
+            .map(|(name, facts)| (name.clone(), Arc::clone(facts)))
+            .collect()
     }
 
     /// The facts about all objects.
@@ -102,7 +123,11 @@ impl<T> Cache<T> {
         let state = self.read();
         let objects = state.current.iter();
         objects
-            .flat_map(|(namespace, names)| names.iter().map(move |(name, facts)| (namespace.clone(), name.clone(), Arc::clone(facts))))
+            .flat_map(|(namespace, names)| {
+                names
+                    .iter()
+                    .map(move |(name, facts)| (namespace.clone(), name.clone(), Arc::clone(facts)))
+            })
             .collect()
     }
 
@@ -127,11 +152,23 @@ impl<T> Cache<T> {
 }
 
 fn insert<K: Resource, T>(objects: &mut Objects<T>, object: &K, facts: Arc<T>) -> Option<Arc<T>> {
-    objects.entry(object.namespace().unwrap_or_default()).or_default().insert(object.name_any(), facts)
+    objects
+        .entry(object.namespace().unwrap_or_default())
+        .or_default()
+        .insert(object.name_any(), facts)
 }
 
-fn change<K: Resource, T: PartialEq>(object: &K, before: Option<Arc<T>>, after: Option<Arc<T>>) -> Option<Change<T>> {
-    let change = Change { namespace: object.namespace().unwrap_or_default(), name: object.name_any(), before, after };
+fn change<K: Resource, T: PartialEq>(
+    object: &K,
+    before: Option<Arc<T>>,
+    after: Option<Arc<T>>,
+) -> Option<Change<T>> {
+    let change = Change {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        before,
+        after,
+    };
     (change.before != change.after).then_some(change)
 }
 
@@ -139,16 +176,32 @@ fn differences<T: PartialEq>(before: Objects<T>, after: &Objects<T>) -> Vec<Chan
     let mut changes = Vec::new();
     for (namespace, names) in after {
         for (name, facts) in names {
-            let old = before.get(namespace).and_then(|names| names.get(name)).cloned();
+            let old = before
+                .get(namespace)
+                .and_then(|names| names.get(name))
+                .cloned();
             if old.as_ref() != Some(facts) {
-                changes.push(Change { namespace: namespace.clone(), name: name.clone(), before: old, after: Some(Arc::clone(facts)) });
+                changes.push(Change {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    before: old,
+                    after: Some(Arc::clone(facts)),
+                });
             }
         }
     }
     for (namespace, names) in before {
         for (name, facts) in names {
-            if after.get(&namespace).is_none_or(|names| !names.contains_key(&name)) {
-                changes.push(Change { namespace: namespace.clone(), name, before: Some(facts), after: None });
+            if after
+                .get(&namespace)
+                .is_none_or(|names| !names.contains_key(&name))
+            {
+                changes.push(Change {
+                    namespace: namespace.clone(),
+                    name,
+                    before: Some(facts),
+                    after: None,
+                });
             }
         }
     }
@@ -171,7 +224,11 @@ mod tests {
     }
 
     fn apply(cache: &Cache<String>, event: Event<ConfigMap>) -> Vec<String> {
-        cache.apply(event, |object| object.resource_version().unwrap()).into_iter().map(|change| change.name).collect()
+        cache
+            .apply(event, |object| object.resource_version().unwrap())
+            .into_iter()
+            .map(|change| change.name)
+            .collect()
     }
 
     #[test]
@@ -188,12 +245,20 @@ mod tests {
     #[test]
     fn a_second_listing_tells_what_was_missed() {
         let cache = Cache::default();
-        for event in [Event::Init, Event::InitApply(object("same", "1")), Event::InitApply(object("gone", "1")), Event::InitDone] {
+        for event in [
+            Event::Init,
+            Event::InitApply(object("same", "1")),
+            Event::InitApply(object("gone", "1")),
+            Event::InitDone,
+        ] {
             apply(&cache, event);
         }
         apply(&cache, Event::Init);
         apply(&cache, Event::InitApply(object("same", "1")));
-        assert!(cache.get("ns", "gone").is_some(), "the old listing serves until the new one is complete");
+        assert!(
+            cache.get("ns", "gone").is_some(),
+            "the old listing serves until the new one is complete"
+        );
         apply(&cache, Event::InitApply(object("new", "2")));
         let mut changed = apply(&cache, Event::InitDone);
         changed.sort();

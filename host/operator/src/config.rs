@@ -34,10 +34,20 @@ pub struct Options {
     #[arg(long, env = "WATCH_NAMESPACE", default_value = "", global = true)]
     pub watch_namespace: String,
     /// Where `/metrics` listens.
-    #[arg(long, env = "METRICS_ADDR", default_value = "0.0.0.0:8080", global = true)]
+    #[arg(
+        long,
+        env = "METRICS_ADDR",
+        default_value = "0.0.0.0:8080",
+        global = true
+    )]
     pub metrics_addr: SocketAddr,
     /// Where `/healthz` and `/readyz` listen.
-    #[arg(long, env = "HEALTH_ADDR", default_value = "0.0.0.0:8081", global = true)]
+    #[arg(
+        long,
+        env = "HEALTH_ADDR",
+        default_value = "0.0.0.0:8081",
+        global = true
+    )]
     pub health_addr: SocketAddr,
     /// Whether replicas elect a leader by a Lease; without it, run one replica only.
     #[arg(long, env = "LEADER_ELECT", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, global = true)]
@@ -74,11 +84,19 @@ impl Options {
     /// # Errors
     /// A name that cannot be a namespace's, with what to do.
     pub fn namespaces(&self) -> Result<Vec<String>, String> {
-        let mut names: Vec<String> = self.watch_namespace.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut names: Vec<String> = self
+            .watch_namespace
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         names.sort();
         names.dedup();
         match names.iter().find(|name| !is_namespace(name)) {
-            Some(bad) => Err(format!("WATCH_NAMESPACE: {bad:?} is not a namespace's name; give names separated by commas, or nothing for all")),
+            Some(bad) => Err(format!(
+                "WATCH_NAMESPACE: {bad:?} is not a namespace's name; give names separated by commas, or nothing for all"
+            )),
             None => Ok(names),
         }
     }
@@ -91,7 +109,9 @@ fn is_namespace(name: &str) -> bool {
     bytes.len() <= 63
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
 }
 
 #[cfg(test)]
@@ -100,7 +120,9 @@ mod tests {
     use super::*;
 
     fn namespaces(text: &str) -> Result<Vec<String>, String> {
-        let cli = Cli::try_parse_from(["ecr-secret-operator", &format!("--watch-namespace={text}")]).unwrap();
+        let cli =
+            Cli::try_parse_from(["ecr-secret-operator", &format!("--watch-namespace={text}")])
+                .unwrap();
         cli.options.namespaces()
     }
 
@@ -119,7 +141,12 @@ mod tests {
 
     #[test]
     fn leader_election_is_on_and_can_be_switched_off() {
-        let leader_elect = |args: &[&str]| Cli::try_parse_from(std::iter::once(&"operator").chain(args)).unwrap().options.leader_elect;
+        let leader_elect = |args: &[&str]| {
+            Cli::try_parse_from(std::iter::once(&"operator").chain(args))
+                .unwrap()
+                .options
+                .leader_elect
+        };
         assert!(leader_elect(&[]));
         assert!(leader_elect(&["--leader-elect"]));
         assert!(!leader_elect(&["--leader-elect=false"]));

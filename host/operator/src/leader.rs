@@ -37,7 +37,13 @@ pub struct Candidate {
 impl Candidate {
     /// A candidate named `identity` for the Lease `name` in `namespace`.
     pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, seen: None, renewed: None }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity,
+            seen: None,
+            renewed: None,
+        }
     }
 
     /// Competes until `stop` is true, telling through `leading` whether this replica leads.
@@ -45,8 +51,13 @@ impl Candidate {
         loop {
             match timeout(RENEW_EVERY, self.try_once()).await {
                 Ok(Ok(holds)) => self.tell(&leading, holds),
-                Ok(Err(error)) => warn!(lease = self.name, %error, "leader election: the Lease could not be read or written; trying again"),
-                Err(_) => warn!(lease = self.name, "leader election: the API server did not answer in time; trying again"),
+                Ok(Err(error)) => {
+                    warn!(lease = self.name, %error, "leader election: the Lease could not be read or written; trying again")
+                }
+                Err(_) => warn!(
+                    lease = self.name,
+                    "leader election: the API server did not answer in time; trying again"
+                ),
             }
             if *leading.borrow() && self.renewed.is_none_or(|at| at.elapsed() > STEP_DOWN_AFTER) {
                 self.tell(&leading, false);
@@ -62,10 +73,23 @@ impl Candidate {
     ///
     /// # Errors
     /// What the API server answered; the Lease then runs out by itself.
-    pub async fn release(client: Client, namespace: &str, name: &str, identity: &str) -> kube::Result<()> {
+    pub async fn release(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+    ) -> kube::Result<()> {
         let api: Api<Lease> = Api::namespaced(client, namespace);
-        let Some(mut lease) = api.get_opt(name).await? else { return Ok(()) };
-        let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(identity)) else { return Ok(()) };
+        let Some(mut lease) = api.get_opt(name).await? else {
+            return Ok(());
+        };
+        let Some(spec) = lease
+            .spec
+            .as_mut()
+            .filter(|spec| spec.holder_identity.as_deref() == Some(identity))
+        else {
+            return Ok(());
+        };
         spec.holder_identity = None;
         spec.lease_duration_seconds = Some(1);
         api.replace(name, &PostParams::default(), &lease).await?;
@@ -75,7 +99,12 @@ impl Candidate {
     fn tell(&self, leading: &watch::Sender<bool>, holds: bool) {
         let changed = leading.send_if_modified(|now| std::mem::replace(now, holds) != holds);
         if changed {
-            info!(lease = self.name, identity = self.identity, leading = holds, "leader election");
+            info!(
+                lease = self.name,
+                identity = self.identity,
+                leading = holds,
+                "leader election"
+            );
         }
     }
 
@@ -83,12 +112,18 @@ impl Candidate {
     async fn try_once(&mut self) -> kube::Result<bool> {
         let started = Instant::now();
         let written = match self.api.get_opt(&self.name).await? {
-            None => self.api.create(&PostParams::default(), &self.claim(None)).await,
+            None => {
+                self.api
+                    .create(&PostParams::default(), &self.claim(None))
+                    .await
+            }
             Some(lease) => {
                 if !self.may_take(lease.spec.clone().unwrap_or_default()) {
                     return Ok(false);
                 }
-                self.api.replace(&self.name, &PostParams::default(), &self.claim(Some(lease))).await
+                self.api
+                    .replace(&self.name, &PostParams::default(), &self.claim(Some(lease)))
+                    .await
             }
         };
         match written {
@@ -107,7 +142,11 @@ impl Candidate {
         if holder.is_empty() || holder == self.identity {
             return true;
         }
-        let duration = Duration::from_secs(spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0));
+        let duration = Duration::from_secs(
+            spec.lease_duration_seconds
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .unwrap_or(0),
+        );
         match &self.seen {
             Some((seen, since)) if *seen == spec => since.elapsed() > duration,
             _ => {
@@ -120,7 +159,10 @@ impl Candidate {
     fn claim(&self, current: Option<Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
         let mut lease = current.unwrap_or_else(|| Lease {
-            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
             spec: None,
         });
         let spec = lease.spec.get_or_insert_default();

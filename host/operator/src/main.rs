@@ -17,7 +17,11 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::Rbac) => cli.options.namespaces().map(|names| {
-            let scope = if names.is_empty() { Scope::Cluster } else { Scope::Namespaces(names) };
+            let scope = if names.is_empty() {
+                Scope::Cluster
+            } else {
+                Scope::Namespaces(names)
+            };
             print!("{}", manifests::rbac_yaml(&scope));
         }),
     };

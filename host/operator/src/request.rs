@@ -13,7 +13,12 @@ use crate::world::{World, service_accounts};
 const TOOLS: [&str; 2] = ["kubectl.kubernetes.io/", "ecr.mobb.redhat.com/"];
 
 /// The request for a resource. Its time and its token are the caller's to set.
-pub fn request<K: CredentialResource>(resource: &K, world: &World, frequency: &Frequency, region: Option<&str>) -> Request {
+pub fn request<K: CredentialResource>(
+    resource: &K,
+    world: &World,
+    frequency: &Frequency,
+    region: Option<&str>,
+) -> Request {
     let view = resource.view();
     let namespace = resource.namespace().unwrap_or_default();
     let settings = view.policy.and_then(|policy| policy.settings.as_ref());
@@ -24,7 +29,9 @@ pub fn request<K: CredentialResource>(resource: &K, world: &World, frequency: &F
             name: resource.name_any(),
             uid: resource.uid().unwrap_or_default(),
             labels: pairs(resource.labels(), |_| true),
-            annotations: pairs(resource.annotations(), |key| !TOOLS.iter().any(|prefix| key.starts_with(prefix))),
+            annotations: pairs(resource.annotations(), |key| {
+                !TOOLS.iter().any(|prefix| key.starts_with(prefix))
+            }),
             registry: view.registry.to_owned(),
             region: region.map(str::to_owned),
             generated_secret_name: view.generated_secret_name.map(str::to_owned),
@@ -34,10 +41,15 @@ pub fn request<K: CredentialResource>(resource: &K, world: &World, frequency: &F
         },
         service_accounts: service_accounts(world, &namespace),
         token: None,
-        settings: settings.and_then(|settings| serde_json::to_string(settings).ok()).unwrap_or_else(|| "{}".to_owned()),
+        settings: settings
+            .and_then(|settings| serde_json::to_string(settings).ok())
+            .unwrap_or_else(|| "{}".to_owned()),
     }
 }
 
 fn pairs(map: &BTreeMap<String, String>, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-    map.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    map.iter()
+        .filter(|(key, _)| wanted(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }

@@ -44,10 +44,18 @@ const LINK_RETRY: Duration = Duration::from_secs(10);
 pub async fn run(options: Options) -> Result<(), String> {
     let namespaces = options.namespaces()?;
     logging::init(options.log_format, &options.log_level)?;
-    let mut config = Config::infer().await.map_err(|error| format!("no cluster: {error}; set KUBECONFIG or run in a pod"))?;
+    let mut config = Config::infer()
+        .await
+        .map_err(|error| format!("no cluster: {error}; set KUBECONFIG or run in a pod"))?;
     config.connect_timeout = Some(CONNECT);
-    let own_namespace = if options.namespace.is_empty() { config.default_namespace.clone() } else { options.namespace.clone() };
-    let client = Client::try_from(config).map_err(|error| format!("the cluster's configuration cannot be used: {error}; check KUBECONFIG"))?;
+    let own_namespace = if options.namespace.is_empty() {
+        config.default_namespace.clone()
+    } else {
+        options.namespace.clone()
+    };
+    let client = Client::try_from(config).map_err(|error| {
+        format!("the cluster's configuration cannot be used: {error}; check KUBECONFIG")
+    })?;
     let identity = identity(&options);
 
     let metrics = Arc::new(Metrics::default());
@@ -55,32 +63,61 @@ pub async fn run(options: Options) -> Result<(), String> {
     let scopes = scopes(&client, &namespaces, &identity, &metrics)?;
 
     let mut tasks = JoinSet::new();
-    let worlds: Vec<Arc<World>> = scopes.iter().map(|scope| Arc::clone(&scope.context.world)).collect();
-    let readiness: http::Readiness = Arc::new(move || worlds.iter().try_for_each(|world| world.ready()));
+    let worlds: Vec<Arc<World>> = scopes
+        .iter()
+        .map(|scope| Arc::clone(&scope.context.world))
+        .collect();
+    let readiness: http::Readiness =
+        Arc::new(move || worlds.iter().try_for_each(|world| world.ready()));
     let health = http::listen(options.health_addr, "--health-addr").await?;
     let exposed = http::listen(options.metrics_addr, "--metrics-addr").await?;
     tasks.spawn(http::serve(health, http::health(readiness), stop.clone()));
-    tasks.spawn(http::serve(exposed, http::metrics(Arc::clone(&metrics)), stop.clone()));
+    tasks.spawn(http::serve(
+        exposed,
+        http::metrics(Arc::clone(&metrics)),
+        stop.clone(),
+    ));
 
     let (leading_sender, leading) = watch::channel(!options.leader_elect);
     if options.leader_elect {
-        let candidate = Candidate::new(client.clone(), &own_namespace, LEASE_NAME, identity.clone());
+        let candidate =
+            Candidate::new(client.clone(), &own_namespace, LEASE_NAME, identity.clone());
         tasks.spawn(candidate.run(leading_sender, stop.clone()));
     }
-    let served = if namespaces.is_empty() { "all".to_owned() } else { namespaces.join(",") };
-    info!(version = env!("CARGO_PKG_VERSION"), namespaces = served, identity, "started");
+    let served = if namespaces.is_empty() {
+        "all".to_owned()
+    } else {
+        namespaces.join(",")
+    };
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        namespaces = served,
+        identity,
+        "started"
+    );
 
     for scope in scopes {
-        tasks.spawn(scope.run(leading.clone(), stop.clone(), options.max_concurrent_reconciles));
+        tasks.spawn(scope.run(
+            leading.clone(),
+            stop.clone(),
+            options.max_concurrent_reconciles,
+        ));
     }
     wait_for_signal().await?;
     info!("stopping: no new work is begun");
     stop_sender.send_replace(true);
-    if timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(GRACE, async { while tasks.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
         warn!("some work did not end in time; the next start takes it up");
     }
     if options.leader_elect {
-        let released = timeout(Duration::from_secs(2), Candidate::release(client, &own_namespace, LEASE_NAME, &identity)).await;
+        let released = timeout(
+            Duration::from_secs(2),
+            Candidate::release(client, &own_namespace, LEASE_NAME, &identity),
+        )
+        .await;
         if !matches!(released, Ok(Ok(()))) {
             warn!("the Lease could not be given back; it runs out by itself");
         }
@@ -92,15 +129,22 @@ pub async fn run(options: Options) -> Result<(), String> {
 fn identity(options: &Options) -> String {
     use std::hash::{BuildHasher, RandomState};
     if options.identity.is_empty() {
-        format!("{OPERATOR_NAME}-{:016x}", RandomState::new().hash_one(std::process::id()))
+        format!(
+            "{OPERATOR_NAME}-{:016x}",
+            RandomState::new().hash_one(std::process::id())
+        )
     } else {
         options.identity.clone()
     }
 }
 
 async fn wait_for_signal() -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let listen =
+        |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -113,7 +157,8 @@ struct Counted(Arc<Metrics>);
 
 impl BrokerMetrics for Counted {
     fn attempted(&self, _: &TokenKey, result: Result<(), Reason>, _: Duration) {
-        self.0.aws_request(result.err().unwrap_or(Reason::Refreshed).as_str());
+        self.0
+            .aws_request(result.err().unwrap_or(Reason::Refreshed).as_str());
     }
 }
 
@@ -124,12 +169,24 @@ struct Scope {
     wakers: Arc<Wakers>,
 }
 
-fn scopes(client: &Client, namespaces: &[String], identity: &str, metrics: &Arc<Metrics>) -> Result<Vec<Scope>, String> {
-    let broker_options = BrokerOptions { metrics: Arc::new(Counted(Arc::clone(metrics))), ..BrokerOptions::new(Environment::of_process()) };
+fn scopes(
+    client: &Client,
+    namespaces: &[String],
+    identity: &str,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<Scope>, String> {
+    let broker_options = BrokerOptions {
+        metrics: Arc::new(Counted(Arc::clone(metrics))),
+        ..BrokerOptions::new(Environment::of_process())
+    };
     let broker = Broker::new(broker_options);
-    let engine = Engine::new(EngineOptions::default()).map_err(|error| format!("the policy engine cannot start: {error}"))?;
+    let engine = Engine::new(EngineOptions::default())
+        .map_err(|error| format!("the policy engine cannot start: {error}"))?;
     let policies = Arc::new(Policies::new(client.clone(), engine, Arc::clone(metrics)));
-    let reporter = Reporter { controller: OPERATOR_NAME.to_owned(), instance: Some(identity.to_owned()) };
+    let reporter = Reporter {
+        controller: OPERATOR_NAME.to_owned(),
+        instance: Some(identity.to_owned()),
+    };
     let recorder = Recorder::new(client.clone(), reporter);
     let scope = |namespace: Option<String>| Scope {
         namespace,
@@ -144,12 +201,25 @@ fn scopes(client: &Client, namespaces: &[String], identity: &str, metrics: &Arc<
             metrics: Arc::clone(metrics),
         }),
     };
-    Ok(if namespaces.is_empty() { vec![scope(None)] } else { namespaces.iter().cloned().map(|name| scope(Some(name))).collect() })
+    Ok(if namespaces.is_empty() {
+        vec![scope(None)]
+    } else {
+        namespaces
+            .iter()
+            .cloned()
+            .map(|name| scope(Some(name)))
+            .collect()
+    })
 }
 
 impl Scope {
     /// Watches all the time, and works while this replica leads.
-    async fn run(self, mut leading: watch::Receiver<bool>, mut stop: watch::Receiver<bool>, concurrency: u16) {
+    async fn run(
+        self,
+        mut leading: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
+        concurrency: u16,
+    ) {
         let watches = Arc::new(self.watches());
         let mut watching = JoinSet::new();
         watching.spawn(Arc::clone(&watches).secrets());
@@ -169,7 +239,14 @@ impl Scope {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             self.context.metrics.leads(true);
-            self.work(ecr_secrets.clone(), argo_secrets.clone(), leading.clone(), stop.clone(), concurrency).await;
+            self.work(
+                ecr_secrets.clone(),
+                argo_secrets.clone(),
+                leading.clone(),
+                stop.clone(),
+                concurrency,
+            )
+            .await;
             self.context.metrics.leads(false);
         }
     }
@@ -182,13 +259,26 @@ impl Scope {
             namespace: self.namespace.clone(),
             world: Arc::clone(&self.context.world),
             wakers: Arc::clone(&self.wakers),
-            gone: Box::new(move |kind, namespace, name| metrics.forget(&ResourceLabels { kind, namespace: namespace.to_owned(), name: name.to_owned() })),
+            gone: Box::new(move |kind, namespace, name| {
+                metrics.forget(&ResourceLabels {
+                    kind,
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
+            }),
             config_map_gone: Box::new(move |namespace, name| policies.forget(namespace, name)),
         }
     }
 
     /// Works until this replica does not lead any more, or shall stop.
-    async fn work(&self, ecr: Store<Guarded<EcrSecret>>, argo: Store<Guarded<ArgoHelmRepoSecret>>, leading: watch::Receiver<bool>, stop: watch::Receiver<bool>, concurrency: u16) {
+    async fn work(
+        &self,
+        ecr: Store<Guarded<EcrSecret>>,
+        argo: Store<Guarded<ArgoHelmRepoSecret>>,
+        leading: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
+        concurrency: u16,
+    ) {
         let (ecr_queue, ecr_wakes) = mpsc::unbounded_channel();
         let (argo_queue, argo_wakes) = mpsc::unbounded_channel();
         let (account_queue, account_wakes) = mpsc::unbounded_channel();
@@ -208,8 +298,20 @@ impl Scope {
         };
         let resources = async {
             tokio::join!(
-                control(Arc::clone(&self.context), ecr, ecr_wakes, ended(), concurrency),
-                control(Arc::clone(&self.context), argo, argo_wakes, ended(), concurrency),
+                control(
+                    Arc::clone(&self.context),
+                    ecr,
+                    ecr_wakes,
+                    ended(),
+                    concurrency
+                ),
+                control(
+                    Arc::clone(&self.context),
+                    argo,
+                    argo_wakes,
+                    ended(),
+                    concurrency
+                ),
             );
         };
         tokio::pin!(resources);
@@ -227,8 +329,17 @@ impl Scope {
     async fn link(&self, mut wakes: mpsc::UnboundedReceiver<(String, String)>) {
         while let Some((namespace, name)) = wakes.recv().await {
             let context = &self.context;
-            if let Synced::Failed(why) = context.accounts.sync(&context.client, &context.world, &namespace, &name).await {
-                warn!(namespace, account = name, why, "a service account could not be linked; trying again");
+            if let Synced::Failed(why) = context
+                .accounts
+                .sync(&context.client, &context.world, &namespace, &name)
+                .await
+            {
+                warn!(
+                    namespace,
+                    account = name,
+                    why,
+                    "a service account could not be linked; trying again"
+                );
                 let wakers = Arc::clone(&self.wakers);
                 tokio::spawn(async move {
                     tokio::time::sleep(LINK_RETRY).await;
@@ -258,13 +369,20 @@ async fn control<K: Kind>(
     concurrency: u16,
 ) {
     // The watches fill the store and send the wake-ups; the controller's own stream stays silent.
-    let silent: BoxStream<'static, Result<Guarded<K>, kube::runtime::watcher::Error>> = stream::pending().boxed();
-    let wakes = stream::unfold(wakes, |mut wakes| async move { wakes.recv().await.map(|wake| (wake, wakes)) });
+    let silent: BoxStream<'static, Result<Guarded<K>, kube::runtime::watcher::Error>> =
+        stream::pending().boxed();
+    let wakes = stream::unfold(wakes, |mut wakes| async move {
+        wakes.recv().await.map(|wake| (wake, wakes))
+    });
     Controller::for_stream(silent, store)
         .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(wakes)
         .graceful_shutdown_on(ended)
-        .run(reconcile::<K>, |guarded, error, context| back_off(&guarded, error, &context), context)
+        .run(
+            reconcile::<K>,
+            |guarded, error, context| back_off(&guarded, error, &context),
+            context,
+        )
         .for_each(|_| async {})
         .await;
 }

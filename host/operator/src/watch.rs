@@ -10,9 +10,9 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::api::PartialObjectMeta;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
@@ -52,7 +52,12 @@ impl<T> Waker<T> {
 
     /// Puts something into the queue, if there is one.
     pub fn wake(&self, what: T) {
-        if let Some(queue) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(queue) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             let _ = queue.send(what); // a closed queue means that the work has ended
         }
     }
@@ -62,13 +67,22 @@ impl Wakers {
     /// Wakes one resource.
     pub fn resource(&self, kind: ResourceKind, namespace: &str, name: &str) {
         match kind {
-            ResourceKind::Secret => self.ecr_secrets.wake(ObjectRef::new(name).within(namespace)),
-            ResourceKind::ArgoHelmRepoSecret => self.argo_secrets.wake(ObjectRef::new(name).within(namespace)),
+            ResourceKind::Secret => self
+                .ecr_secrets
+                .wake(ObjectRef::new(name).within(namespace)),
+            ResourceKind::ArgoHelmRepoSecret => self
+                .argo_secrets
+                .wake(ObjectRef::new(name).within(namespace)),
         }
     }
 
     /// Wakes those resources of a namespace that meet a condition.
-    pub fn resources(&self, world: &World, namespace: &str, wanted: impl Fn(&ResourceFacts) -> bool) {
+    pub fn resources(
+        &self,
+        world: &World,
+        namespace: &str,
+        wanted: impl Fn(&ResourceFacts) -> bool,
+    ) {
         for kind in [ResourceKind::Secret, ResourceKind::ArgoHelmRepoSecret] {
             for (name, facts) in world.resources(kind).in_namespace(namespace) {
                 if wanted(&facts) {
@@ -116,7 +130,13 @@ impl Watches {
         let api: Api<PartialObjectMeta<Secret>> = self.api();
         let stream = watcher(api, config).default_backoff();
         self.each(stream, "secrets", |watches, event| {
-            for change in watches.world.secrets.apply(event, |object: &PartialObjectMeta<Secret>| SecretFacts::new(&object.metadata)) {
+            for change in watches
+                .world
+                .secrets
+                .apply(event, |object: &PartialObjectMeta<Secret>| {
+                    SecretFacts::new(&object.metadata)
+                })
+            {
                 watches.secret_changed(&change);
             }
         })
@@ -128,7 +148,13 @@ impl Watches {
         let api: Api<PartialObjectMeta<ServiceAccount>> = self.api();
         let stream = watcher(api, Config::default()).default_backoff();
         self.each(stream, "serviceaccounts", |watches, event| {
-            for change in watches.world.accounts.apply(event, |object: &PartialObjectMeta<ServiceAccount>| AccountFacts::new(&object.metadata)) {
+            for change in watches
+                .world
+                .accounts
+                .apply(event, |object: &PartialObjectMeta<ServiceAccount>| {
+                    AccountFacts::new(&object.metadata)
+                })
+            {
                 watches.account_changed(&change);
             }
         })
@@ -140,7 +166,13 @@ impl Watches {
         let api: Api<PartialObjectMeta<ConfigMap>> = self.api();
         let stream = watcher(api, Config::default()).default_backoff();
         self.each(stream, "configmaps", |watches, event| {
-            for change in watches.world.config_maps.apply(event, |object: &PartialObjectMeta<ConfigMap>| ConfigMapFacts::new(&object.metadata)) {
+            for change in watches
+                .world
+                .config_maps
+                .apply(event, |object: &PartialObjectMeta<ConfigMap>| {
+                    ConfigMapFacts::new(&object.metadata)
+                })
+            {
                 watches.config_map_changed(&change);
             }
         })
@@ -148,7 +180,9 @@ impl Watches {
     }
 
     /// Watches the resources of one kind, for ever; the store holds them.
-    pub fn resources<K: Kind>(self: Arc<Self>) -> (Store<Guarded<K>>, impl Future<Output = ()> + Send) {
+    pub fn resources<K: Kind>(
+        self: Arc<Self>,
+    ) -> (Store<Guarded<K>>, impl Future<Output = ()> + Send) {
         let (reader, writer) = store();
         let api: Api<Guarded<K>> = self.api();
         let stream = watcher(api, Config::default())
@@ -157,7 +191,11 @@ impl Watches {
             .reflect(writer);
         let watching = async move {
             self.each(stream, K::NAME, |watches, event| {
-                for change in watches.world.resources(K::model_kind()).apply(event, ResourceFacts::new::<K>) {
+                for change in watches
+                    .world
+                    .resources(K::model_kind())
+                    .apply(event, ResourceFacts::new::<K>)
+                {
                     watches.resource_changed::<K>(&change);
                 }
             })
@@ -173,7 +211,12 @@ impl Watches {
         }
     }
 
-    async fn each<K>(&self, stream: impl Stream<Item = watcher::Result<Event<K>>>, kind: &str, apply: impl Fn(&Self, Event<K>)) {
+    async fn each<K>(
+        &self,
+        stream: impl Stream<Item = watcher::Result<Event<K>>>,
+        kind: &str,
+        apply: impl Fn(&Self, Event<K>),
+    ) {
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
             match event {
@@ -184,35 +227,52 @@ impl Watches {
     }
 
     fn secret_changed(&self, change: &Change<SecretFacts>) {
-        let owners = [&change.before, &change.after].into_iter().flatten().filter_map(|facts| facts.owner.as_ref());
+        let owners = [&change.before, &change.after]
+            .into_iter()
+            .flatten()
+            .filter_map(|facts| facts.owner.as_ref());
         for owner in owners {
-            let kind = if owner.kind == ecr_secret_core::api::ArgoHelmRepoSecret::NAME { ResourceKind::ArgoHelmRepoSecret } else { ResourceKind::Secret };
+            let kind = if owner.kind == ecr_secret_core::api::ArgoHelmRepoSecret::NAME {
+                ResourceKind::ArgoHelmRepoSecret
+            } else {
+                ResourceKind::Secret
+            };
             self.wakers.resource(kind, &change.namespace, &owner.name);
         }
         if change.after.is_none() {
-            let waits = |facts: &ResourceFacts| self.world.memory(&facts.uid).waits_for.as_deref() == Some(change.name.as_str());
+            let waits = |facts: &ResourceFacts| {
+                self.world.memory(&facts.uid).waits_for.as_deref() == Some(change.name.as_str())
+            };
             self.wakers.resources(&self.world, &change.namespace, waits);
         }
     }
 
     fn account_changed(&self, change: &Change<AccountFacts>) {
-        let labels = |facts: &Option<Arc<AccountFacts>>| facts.as_ref().map(|facts| facts.labels.clone());
+        let labels =
+            |facts: &Option<Arc<AccountFacts>>| facts.as_ref().map(|facts| facts.labels.clone());
         if labels(&change.before) != labels(&change.after) {
             // A policy may select by name or label, and a missing account may have come.
-            self.wakers.resources(&self.world, &change.namespace, |_| true);
+            self.wakers
+                .resources(&self.world, &change.namespace, |_| true);
         }
         if change.after.is_some() {
-            self.wakers.accounts.wake((change.namespace.clone(), change.name.clone()));
+            self.wakers
+                .accounts
+                .wake((change.namespace.clone(), change.name.clone()));
         }
     }
 
     fn config_map_changed(&self, change: &Change<ConfigMapFacts>) {
-        let default = [&change.before, &change.after].into_iter().flatten().any(|facts| facts.default_policy);
+        let default = [&change.before, &change.after]
+            .into_iter()
+            .flatten()
+            .any(|facts| facts.default_policy);
         let concerned = |facts: &ResourceFacts| match &facts.config_map {
             Some(name) => *name == change.name,
             None => default,
         };
-        self.wakers.resources(&self.world, &change.namespace, concerned);
+        self.wakers
+            .resources(&self.world, &change.namespace, concerned);
         if change.after.is_none() {
             (self.config_map_gone)(&change.namespace, &change.name);
         }
@@ -225,7 +285,8 @@ impl Watches {
                     self.resource_gone::<K>(change, before);
                 }
                 if before.as_ref().is_none_or(|before| after.asks_anew(before)) {
-                    self.wakers.resource(K::model_kind(), &change.namespace, &change.name);
+                    self.wakers
+                        .resource(K::model_kind(), &change.namespace, &change.name);
                 }
             }
             (Some(before), None) => self.resource_gone::<K>(change, before),
@@ -234,9 +295,15 @@ impl Watches {
     }
 
     fn resource_gone<K: Kind>(&self, change: &Change<ResourceFacts>, before: &ResourceFacts) {
-        let linked = self.world.forget(&before.uid).and_then(|memory| memory.linked).unwrap_or_else(|| before.linked.clone());
+        let linked = self
+            .world
+            .forget(&before.uid)
+            .and_then(|memory| memory.linked)
+            .unwrap_or_else(|| before.linked.clone());
         for link in linked.accounts {
-            self.wakers.accounts.wake((change.namespace.clone(), link.name));
+            self.wakers
+                .accounts
+                .wake((change.namespace.clone(), link.name));
         }
         (self.gone)(K::NAME, &change.namespace, &change.name);
     }

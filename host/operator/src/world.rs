@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{AccountLink, Decision, ResourceKind};
 use ecr_secret_core::api::{
-    AccountRef, CredentialResource, DECISION, DEFAULT_POLICY_LABEL, FIELD_MANAGER, INPUTS, LINKED, REFRESH_REQUEST, Status,
+    AccountRef, CredentialResource, DECISION, DEFAULT_POLICY_LABEL, FIELD_MANAGER, INPUTS, LINKED,
+    REFRESH_REQUEST, Status,
 };
 use ecr_secret_core::decide::OwnedSecret;
 use ecr_secret_core::ownership::drift;
@@ -145,10 +146,24 @@ impl World {
             ("serviceaccounts", self.accounts.is_filled()),
             ("configmaps", self.config_maps.is_filled()),
             ("secrets.ecr.mobb.redhat.com", self.ecr_secrets.is_filled()),
-            ("argohelmreposecrets.ecr.mobb.redhat.com", self.argo_secrets.is_filled()),
+            (
+                "argohelmreposecrets.ecr.mobb.redhat.com",
+                self.argo_secrets.is_filled(),
+            ),
         ];
-        let missing: Vec<&str> = filled.iter().filter(|(_, filled)| !filled).map(|(kind, _)| *kind).collect();
-        if missing.is_empty() { Ok(()) } else { Err(format!("waiting for the first listing of {}", missing.join(", "))) }
+        let missing: Vec<&str> = filled
+            .iter()
+            .filter(|(_, filled)| !filled)
+            .map(|(kind, _)| *kind)
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!(
+                "waiting for the first listing of {}",
+                missing.join(", ")
+            ))
+        }
     }
 
     /// Waits until every kind has been listed once.
@@ -178,14 +193,25 @@ impl World {
     /// The Secrets that a service account shall name, by all resources of its namespace.
     pub fn wanted_links(&self, namespace: &str, account: &str) -> BTreeMap<String, AccountLink> {
         let mut wanted: BTreeMap<String, AccountLink> = BTreeMap::new();
-        let resources = [&self.ecr_secrets, &self.argo_secrets].into_iter().flat_map(|cache| cache.in_namespace(namespace));
+        let resources = [&self.ecr_secrets, &self.argo_secrets]
+            .into_iter()
+            .flat_map(|cache| cache.in_namespace(namespace));
         for (_, facts) in resources {
-            let linked = self.lock().get(&facts.uid).and_then(|memory| memory.linked.clone()).unwrap_or_else(|| facts.linked.clone());
+            let linked = self
+                .lock()
+                .get(&facts.uid)
+                .and_then(|memory| memory.linked.clone())
+                .unwrap_or_else(|| facts.linked.clone());
             if linked.secret.is_empty() {
                 continue;
             }
             for link in linked.accounts.iter().filter(|link| link.name == account) {
-                let entry = wanted.entry(linked.secret.clone()).or_insert_with(|| AccountLink { name: link.name.clone(), ..AccountLink::default() });
+                let entry = wanted
+                    .entry(linked.secret.clone())
+                    .or_insert_with(|| AccountLink {
+                        name: link.name.clone(),
+                        ..AccountLink::default()
+                    });
                 entry.image_pull |= link.image_pull;
                 entry.mount |= link.mount;
             }
@@ -201,15 +227,29 @@ impl World {
 impl SecretFacts {
     /// Reads a Secret's metadata.
     pub fn new(meta: &ObjectMeta) -> Self {
-        let annotation = |key: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(key)).cloned();
-        let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).map(Owner::from);
-        let decision: Option<Decision> = annotation(DECISION).and_then(|json| serde_json::from_str(&json).ok());
+        let annotation = |key: &str| {
+            meta.annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(key))
+                .cloned()
+        };
+        let owner = meta
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|owner| owner.controller == Some(true))
+            .map(Owner::from);
+        let decision: Option<Decision> =
+            annotation(DECISION).and_then(|json| serde_json::from_str(&json).ok());
         let kind = match owner.as_ref().map(|owner| owner.kind.as_str()) {
             Some("ArgoHelmRepoSecret") => ResourceKind::ArgoHelmRepoSecret,
             _ => ResourceKind::Secret,
         };
         let labels = meta.labels.as_ref();
-        let labelled = decision.iter().flat_map(|decision| &decision.labels).all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
+        let labelled = decision
+            .iter()
+            .flat_map(|decision| &decision.labels)
+            .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
         Self {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             owner,
@@ -228,7 +268,12 @@ impl SecretFacts {
 
 impl From<&OwnerReference> for Owner {
     fn from(owner: &OwnerReference) -> Self {
-        Self { api_version: owner.api_version.clone(), kind: owner.kind.clone(), name: owner.name.clone(), uid: owner.uid.clone() }
+        Self {
+            api_version: owner.api_version.clone(),
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        }
     }
 }
 
@@ -237,8 +282,16 @@ impl AccountFacts {
     pub fn new(meta: &ObjectMeta) -> Self {
         Self {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
-            labels: meta.labels.clone().unwrap_or_default().into_iter().collect(),
-            has_ledger: meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(LINKED)),
+            labels: meta
+                .labels
+                .clone()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            has_ledger: meta
+                .annotations
+                .as_ref()
+                .is_some_and(|annotations| annotations.contains_key(LINKED)),
         }
     }
 }
@@ -248,7 +301,11 @@ impl ConfigMapFacts {
     pub fn new(meta: &ObjectMeta) -> Self {
         Self {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
-            default_policy: meta.labels.as_ref().and_then(|labels| labels.get(DEFAULT_POLICY_LABEL)).is_some_and(|value| value == "true"),
+            default_policy: meta
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(DEFAULT_POLICY_LABEL))
+                .is_some_and(|value| value == "true"),
         }
     }
 }
@@ -258,7 +315,12 @@ impl ResourceFacts {
     pub fn new<K: CredentialResource>(guarded: &DeserializeGuard<K>) -> Self {
         use kube::Resource;
         let meta = guarded.meta();
-        let annotation = |key: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(key)).cloned();
+        let annotation = |key: &str| {
+            meta.annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(key))
+                .cloned()
+        };
         let resource = guarded.0.as_ref().ok();
         let view = resource.map(CredentialResource::view);
         let status = resource.and_then(CredentialResource::status);
@@ -267,22 +329,44 @@ impl ResourceFacts {
             generation: meta.generation,
             refresh_request: annotation(ecr_secret_core::api::REFRESH_REQUESTED_AT),
             metadata: metadata_hash(meta),
-            config_map: view.as_ref().and_then(|view| view.policy?.config_map.clone()),
-            wanted_name: view.as_ref().and_then(|view| view.generated_secret_name).map(str::to_owned),
+            config_map: view
+                .as_ref()
+                .and_then(|view| view.policy?.config_map.clone()),
+            wanted_name: view
+                .as_ref()
+                .and_then(|view| view.generated_secret_name)
+                .map(str::to_owned),
             linked: status.map(Linked::from).unwrap_or_default(),
         }
     }
 
     /// Whether a reconcile could come to another end than with these facts before.
     pub fn asks_anew(&self, before: &Self) -> bool {
-        (&self.uid, self.generation, &self.refresh_request, self.metadata) != (&before.uid, before.generation, &before.refresh_request, before.metadata)
+        (
+            &self.uid,
+            self.generation,
+            &self.refresh_request,
+            self.metadata,
+        ) != (
+            &before.uid,
+            before.generation,
+            &before.refresh_request,
+            before.metadata,
+        )
     }
 }
 
 impl From<&Status> for Linked {
     fn from(status: &Status) -> Self {
-        let accounts = status.service_accounts.iter().map(|account: &AccountRef| account.into()).collect();
-        Self { secret: status.generated_secret_name.clone().unwrap_or_default(), accounts }
+        let accounts = status
+            .service_accounts
+            .iter()
+            .map(|account: &AccountRef| account.into())
+            .collect();
+        Self {
+            secret: status.generated_secret_name.clone().unwrap_or_default(),
+            accounts,
+        }
     }
 }
 
@@ -296,11 +380,20 @@ fn metadata_hash(meta: &ObjectMeta) -> u64 {
 /// Names a service account of the namespace.
 pub fn service_accounts(world: &World, namespace: &str) -> Vec<ecr_policy_model::ServiceAccount> {
     let accounts = world.accounts.in_namespace(namespace).into_iter();
-    accounts.map(|(name, facts)| ecr_policy_model::ServiceAccount { name, labels: facts.labels.clone() }).collect()
+    accounts
+        .map(|(name, facts)| ecr_policy_model::ServiceAccount {
+            name,
+            labels: facts.labels.clone(),
+        })
+        .collect()
 }
 
 /// The Secrets of a namespace that a resource controls, and those that others of ours control.
-pub fn secrets_of(world: &World, namespace: &str, uid: &str) -> (Vec<OwnedSecret>, BTreeMap<String, Arc<SecretFacts>>) {
+pub fn secrets_of(
+    world: &World,
+    namespace: &str,
+    uid: &str,
+) -> (Vec<OwnedSecret>, BTreeMap<String, Arc<SecretFacts>>) {
     let mut owned = Vec::new();
     let mut others = BTreeMap::new();
     for (name, facts) in world.secrets.in_namespace(namespace) {
@@ -321,5 +414,8 @@ pub fn secrets_of(world: &World, namespace: &str, uid: &str) -> (Vec<OwnedSecret
 
 /// A resource's name and namespace, for messages.
 pub fn place<K: kube::Resource>(resource: &K) -> (String, String) {
-    (resource.namespace().unwrap_or_default(), resource.name_any())
+    (
+        resource.namespace().unwrap_or_default(),
+        resource.name_any(),
+    )
 }

@@ -32,7 +32,10 @@ pub async fn install_crds(client: &Client) -> Result<()> {
 /// The API server refuses a manifest.
 pub async fn install(client: &Client, installation: &Installation) -> Result<()> {
     install_crds(client).await?;
-    apply(client, &installation.operator_yaml(), |kind| kind != "Deployment").await?;
+    apply(client, &installation.operator_yaml(), |kind| {
+        kind != "Deployment"
+    })
+    .await?;
     apply(client, &installation.rbac_yaml(), |_| true).await
 }
 
@@ -53,7 +56,9 @@ async fn apply(client: &Client, yaml: &str, wanted: impl Fn(&str) -> bool) -> Re
         };
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let name = object.name_any();
-        api.patch(&name, &params, &Patch::Apply(&object)).await.with_context(|| format!("apply {} {name}", kind.kind))?;
+        api.patch(&name, &params, &Patch::Apply(&object))
+            .await
+            .with_context(|| format!("apply {} {name}", kind.kind))?;
     }
     Ok(())
 }

@@ -48,7 +48,11 @@ impl Operator {
     /// The binary cannot be started.
     pub fn start(setup: &Setup) -> Result<Self> {
         let (health, metrics) = (free_port()?, free_port()?);
-        let log = File::options().create(true).append(true).open(&setup.log).with_context(|| format!("open {}", setup.log.display()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&setup.log)
+            .with_context(|| format!("open {}", setup.log.display()))?;
         let child = Command::new(&setup.binary)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -65,7 +69,12 @@ impl Operator {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", setup.binary.display()))?;
-        Ok(Self { child, health, metrics, log: setup.log.clone() })
+        Ok(Self {
+            child,
+            health,
+            metrics,
+            log: setup.log.clone(),
+        })
     }
 
     /// Waits until `/readyz` says yes.
@@ -76,11 +85,17 @@ impl Operator {
         let deadline = Instant::now() + READY;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("the operator ended with {status}:\n{}", self.last_log_lines());
+                bail!(
+                    "the operator ended with {status}:\n{}",
+                    self.last_log_lines()
+                );
             }
             match get(self.health, "/readyz").await {
                 Ok((200, _)) => return Ok(()),
-                other if Instant::now() > deadline => bail!("the operator is not ready ({other:?}):\n{}", self.last_log_lines()),
+                other if Instant::now() > deadline => bail!(
+                    "the operator is not ready ({other:?}):\n{}",
+                    self.last_log_lines()
+                ),
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -130,7 +145,9 @@ impl Operator {
     /// # Errors
     /// It does not end in time.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -163,7 +180,9 @@ impl Drop for Operator {
 }
 
 fn read(path: &Path) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 fn free_port() -> Result<u16> {
@@ -173,10 +192,21 @@ fn free_port() -> Result<u16> {
 /// A small HTTP GET: the endpoints are plain HTTP/1.1, and close when asked to.
 async fn get(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer without a body")?;
-    let status = head.split(' ').nth(1).context("an HTTP answer without a status")?.parse()?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("an HTTP answer without a body")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .context("an HTTP answer without a status")?
+        .parse()?;
     Ok((status, body.to_owned()))
 }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{Plan, Problem};
 use crate::api::{
-    AccountRef, CONDITION_ADJUSTED, CONDITION_LINKED, CONDITION_READY, Condition, ConditionStatus, PHASE_UPDATED, PolicyStatus, Status,
+    AccountRef, CONDITION_ADJUSTED, CONDITION_LINKED, CONDITION_READY, Condition, ConditionStatus,
+    PHASE_UPDATED, PolicyStatus, Status,
 };
 use crate::reason::Reason;
 use crate::token::TokenWindow;
@@ -45,11 +46,24 @@ pub struct Outcome {
 }
 
 /// The status after a reconcile. Equal to `previous` when nothing changed, conditions' times included.
-pub fn next_status(now: Timestamp, generation: Option<i64>, previous: Option<&Status>, plan: &Plan, outcome: &Outcome) -> Status {
+pub fn next_status(
+    now: Timestamp,
+    generation: Option<i64>,
+    previous: Option<&Status>,
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Status {
     let problem = outcome.problem.as_ref().or(plan.problem.as_ref());
     let mut conditions = vec![ready(problem, outcome)];
     conditions.extend(linked(plan, outcome));
-    conditions.extend(plan.adjusted.as_ref().map(|adjusted| draft(CONDITION_ADJUSTED, ConditionStatus::True, adjusted.reason, adjusted.message.clone())));
+    conditions.extend(plan.adjusted.as_ref().map(|adjusted| {
+        draft(
+            CONDITION_ADJUSTED,
+            ConditionStatus::True,
+            adjusted.reason,
+            adjusted.message.clone(),
+        )
+    }));
     for condition in &mut conditions {
         condition.observed_generation = generation;
         condition.last_transition_time = previous
@@ -59,15 +73,26 @@ pub fn next_status(now: Timestamp, generation: Option<i64>, previous: Option<&St
     }
 
     let written_now = outcome.secret.as_ref().is_some_and(|secret| secret.now);
-    let expires_at = outcome.secret.as_ref().and_then(|secret| secret.window).map(|window| window.expires_at.into());
+    let expires_at = outcome
+        .secret
+        .as_ref()
+        .and_then(|secret| secret.window)
+        .map(|window| window.expires_at.into());
     Status {
         phase: outcome.secret.as_ref().map(|_| PHASE_UPDATED.to_owned()),
-        last_updated_time: if written_now { Some(now.into()) } else { previous.and_then(|status| status.last_updated_time) },
+        last_updated_time: if written_now {
+            Some(now.into())
+        } else {
+            previous.and_then(|status| status.last_updated_time)
+        },
         observed_generation: generation,
         conditions,
         generated_secret_name: outcome.secret.as_ref().map(|secret| secret.name.clone()),
         expires_at,
-        next_refresh_time: plan.refresh_at.filter(|_| outcome.secret.is_some()).map(Into::into),
+        next_refresh_time: plan
+            .refresh_at
+            .filter(|_| outcome.secret.is_some())
+            .map(Into::into),
         service_accounts: linked_accounts(plan, outcome),
         policy: outcome.policy.clone(),
         handled_refresh_request: outcome.handled_refresh_request.clone(),
@@ -76,50 +101,111 @@ pub fn next_status(now: Timestamp, generation: Option<i64>, previous: Option<&St
 
 fn ready(problem: Option<&Problem>, outcome: &Outcome) -> Condition {
     match (problem, &outcome.secret) {
-        (None, Some(secret)) => {
-            draft(CONDITION_READY, ConditionStatus::True, Reason::Refreshed, format!("Secret {} holds a valid token", secret.name))
-        }
-        (None, None) => draft(CONDITION_READY, ConditionStatus::Unknown, Reason::Pending, "no Secret has been written yet".to_owned()),
+        (None, Some(secret)) => draft(
+            CONDITION_READY,
+            ConditionStatus::True,
+            Reason::Refreshed,
+            format!("Secret {} holds a valid token", secret.name),
+        ),
+        (None, None) => draft(
+            CONDITION_READY,
+            ConditionStatus::Unknown,
+            Reason::Pending,
+            "no Secret has been written yet".to_owned(),
+        ),
         (Some(problem), secret) => {
-            let still_valid = secret.as_ref().and_then(|secret| Some((&secret.name, secret.window?.expires_at)));
+            let still_valid = secret
+                .as_ref()
+                .and_then(|secret| Some((&secret.name, secret.window?.expires_at)));
             let message = match still_valid {
-                Some((name, until)) => format!("{}; Secret {name} stays valid until {until:.0}", problem.message),
+                Some((name, until)) => format!(
+                    "{}; Secret {name} stays valid until {until:.0}",
+                    problem.message
+                ),
                 None => problem.message.clone(),
             };
-            draft(CONDITION_READY, ConditionStatus::False, problem.reason, message)
+            draft(
+                CONDITION_READY,
+                ConditionStatus::False,
+                problem.reason,
+                message,
+            )
         }
     }
 }
 
 fn linked(plan: &Plan, outcome: &Outcome) -> Option<Condition> {
-    let wanted = plan.in_force.as_ref().filter(|decision| !decision.service_accounts.is_empty())?;
+    let wanted = plan
+        .in_force
+        .as_ref()
+        .filter(|decision| !decision.service_accounts.is_empty())?;
     outcome.secret.as_ref()?;
     let Links { missing, failed } = &outcome.links;
     let condition = if let Some((name, why)) = failed.first() {
-        let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
-        (ConditionStatus::False, Reason::LinkFailed, format!("service account {name}{more}: {why}"))
+        let more = if failed.len() > 1 {
+            format!(" (and {} more)", failed.len() - 1)
+        } else {
+            String::new()
+        };
+        (
+            ConditionStatus::False,
+            Reason::LinkFailed,
+            format!("service account {name}{more}: {why}"),
+        )
     } else if !missing.is_empty() {
-        let message = format!("service accounts that do not exist (yet) will be linked when they appear: {}", abbreviated(missing));
-        (ConditionStatus::False, Reason::ServiceAccountMissing, message)
+        let message = format!(
+            "service accounts that do not exist (yet) will be linked when they appear: {}",
+            abbreviated(missing)
+        );
+        (
+            ConditionStatus::False,
+            Reason::ServiceAccountMissing,
+            message,
+        )
     } else {
-        (ConditionStatus::True, Reason::Linked, format!("{} service accounts name the Secret", wanted.service_accounts.len()))
+        (
+            ConditionStatus::True,
+            Reason::Linked,
+            format!(
+                "{} service accounts name the Secret",
+                wanted.service_accounts.len()
+            ),
+        )
     };
-    Some(draft(CONDITION_LINKED, condition.0, condition.1, condition.2))
+    Some(draft(
+        CONDITION_LINKED,
+        condition.0,
+        condition.1,
+        condition.2,
+    ))
 }
 
 fn abbreviated(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        format!("{shown} and {} more", names.len() - SHOWN)
+    } else {
+        shown
+    }
 }
 
 fn linked_accounts(plan: &Plan, outcome: &Outcome) -> Vec<AccountRef> {
-    let Some(decision) = plan.in_force.as_ref().filter(|_| outcome.secret.is_some()) else { return Vec::new() };
+    let Some(decision) = plan.in_force.as_ref().filter(|_| outcome.secret.is_some()) else {
+        return Vec::new();
+    };
     let Links { missing, failed } = &outcome.links;
     let mut accounts: Vec<AccountRef> = decision
         .service_accounts
         .iter()
-        .filter(|link| !missing.contains(&link.name) && !failed.iter().any(|(name, _)| *name == link.name))
+        .filter(|link| {
+            !missing.contains(&link.name) && !failed.iter().any(|(name, _)| *name == link.name)
+        })
         .map(AccountRef::from)
         .collect();
     accounts.sort();

@@ -12,11 +12,17 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn window(age: i64) -> TokenWindow {
-    TokenWindow { issued_at: at(NOW - age), expires_at: at(NOW - age + 12 * HOUR) }
+    TokenWindow {
+        issued_at: at(NOW - age),
+        expires_at: at(NOW - age + 12 * HOUR),
+    }
 }
 
 fn named(name: &str) -> Decision {
-    Decision { secret_name: name.into(), ..Decision::default() }
+    Decision {
+        secret_name: name.into(),
+        ..Decision::default()
+    }
 }
 
 fn inputs(name: &str) -> String {
@@ -43,12 +49,26 @@ struct Case {
 
 impl Case {
     fn new(owned: Vec<OwnedSecret>) -> Self {
-        Self { suspend: false, request: None, observed: Observed { owned, ..Observed::default() }, verdict: Ok(named("a")) }
+        Self {
+            suspend: false,
+            request: None,
+            observed: Observed {
+                owned,
+                ..Observed::default()
+            },
+            verdict: Ok(named("a")),
+        }
     }
 
     fn decide(&self) -> Plan {
         let frequency = Frequency::from_spec(None);
-        let asked = Asked { uid: "uid", frequency: &frequency, suspend: self.suspend, refresh_request: self.request, inputs: &inputs };
+        let asked = Asked {
+            uid: "uid",
+            frequency: &frequency,
+            suspend: self.suspend,
+            refresh_request: self.request,
+            inputs: &inputs,
+        };
         decide(at(NOW), &asked, &self.observed, &self.verdict)
     }
 }
@@ -67,10 +87,25 @@ fn a_good_secret_is_kept_and_looked_at_when_it_is_due() {
 
 #[test]
 fn a_missing_edited_outdated_or_due_secret_needs_a_token() {
-    let edited = OwnedSecret { intact: false, ..owned("a", HOUR) };
-    let outdated = OwnedSecret { inputs: Some("other registry".into()), ..owned("a", HOUR) };
-    let unreadable = OwnedSecret { window: None, ..owned("a", HOUR) };
-    for secrets in [vec![], vec![edited], vec![outdated], vec![unreadable], vec![owned("a", 11 * HOUR)]] {
+    let edited = OwnedSecret {
+        intact: false,
+        ..owned("a", HOUR)
+    };
+    let outdated = OwnedSecret {
+        inputs: Some("other registry".into()),
+        ..owned("a", HOUR)
+    };
+    let unreadable = OwnedSecret {
+        window: None,
+        ..owned("a", HOUR)
+    };
+    for secrets in [
+        vec![],
+        vec![edited],
+        vec![outdated],
+        vec![unreadable],
+        vec![owned("a", 11 * HOUR)],
+    ] {
         assert!(fetches(&Case::new(secrets.clone()).decide()), "{secrets:?}");
     }
 }
@@ -86,7 +121,10 @@ fn a_token_in_hand_is_written_only_if_it_is_young_enough() {
 
 #[test]
 fn repairing_a_secret_does_not_need_a_younger_token_than_it_had() {
-    let mut case = Case::new(vec![OwnedSecret { intact: false, ..owned("a", 8 * HOUR) }]);
+    let mut case = Case::new(vec![OwnedSecret {
+        intact: false,
+        ..owned("a", 8 * HOUR)
+    }]);
     case.observed.in_hand = Some(window(8 * HOUR));
     assert_eq!(case.decide().action, Action::Write);
 }
@@ -95,11 +133,21 @@ fn repairing_a_secret_does_not_need_a_younger_token_than_it_had() {
 fn a_request_forces_one_refresh_and_no_second_one() {
     let mut case = Case::new(vec![owned("a", HOUR)]);
     case.request = Some("now");
-    assert_eq!(case.decide().action, Action::Fetch(Freshness { issued_after: at(NOW - 2), force: true }));
+    assert_eq!(
+        case.decide().action,
+        Action::Fetch(Freshness {
+            issued_after: at(NOW - 2),
+            force: true
+        })
+    );
     case.observed.owned[0].refresh_request = Some("now".into());
     assert_eq!(case.decide().action, Action::Keep);
     case.request = None;
-    assert_eq!(case.decide().action, Action::Keep, "taking the annotation away asks for nothing");
+    assert_eq!(
+        case.decide().action,
+        Action::Keep,
+        "taking the annotation away asks for nothing"
+    );
 }
 
 #[test]
@@ -117,10 +165,16 @@ fn a_rename_writes_the_new_secret_before_the_old_one_goes() {
     let mut case = Case::new(vec![owned("old", HOUR)]);
     let plan = case.decide();
     assert!(fetches(&plan));
-    assert!(plan.remove.is_empty(), "nothing goes before the new one is there");
+    assert!(
+        plan.remove.is_empty(),
+        "nothing goes before the new one is there"
+    );
     case.observed.in_hand = Some(window(0));
     let plan = case.decide();
-    assert_eq!((plan.action, plan.remove), (Action::Write, vec!["old".to_owned()]));
+    assert_eq!(
+        (plan.action, plan.remove),
+        (Action::Write, vec!["old".to_owned()])
+    );
 }
 
 #[test]
@@ -144,7 +198,10 @@ fn a_policy_that_never_decided_well_leaves_nothing_to_do() {
 #[test]
 fn a_fixed_time_of_a_last_good_decision_does_not_renew_for_ever() {
     let mut case = Case::new(vec![owned("a", HOUR)]);
-    case.observed.remembered = Some(Decision { refresh: Refresh::At(5), ..named("a") });
+    case.observed.remembered = Some(Decision {
+        refresh: Refresh::At(5),
+        ..named("a")
+    });
     case.verdict = Err(Problem::new(Reason::PolicyMissing, "gone"));
     assert_eq!(case.decide().action, Action::Keep);
 }
@@ -161,7 +218,9 @@ fn a_denial_stops_renewals_and_deletes_nothing() {
 #[test]
 fn a_name_that_is_taken_leaves_the_old_secret_in_force() {
     let mut case = Case::new(vec![owned("old", 11 * HOUR)]);
-    case.observed.taken.insert("a".into(), Problem::new(Reason::SecretConflict, "not ours"));
+    case.observed
+        .taken
+        .insert("a".into(), Problem::new(Reason::SecretConflict, "not ours"));
     let plan = case.decide();
     assert!(fetches(&plan), "the old Secret is still renewed");
     assert_eq!(plan.in_force.unwrap().secret_name, "old");
@@ -183,10 +242,20 @@ fn a_policy_that_changes_its_mind_at_every_look_is_slowed_down() {
 #[test]
 fn new_labels_or_accounts_are_a_reason_to_write() {
     let mut case = Case::new(vec![owned("a", HOUR)]);
-    case.verdict = Ok(Decision { labels: vec![("team".into(), "x".into())], ..named("a") });
+    case.verdict = Ok(Decision {
+        labels: vec![("team".into(), "x".into())],
+        ..named("a")
+    });
     assert!(fetches(&case.decide()));
-    let link = AccountLink { name: "builder".into(), image_pull: true, mount: false };
-    case.verdict = Ok(Decision { service_accounts: vec![link], ..named("a") });
+    let link = AccountLink {
+        name: "builder".into(),
+        image_pull: true,
+        mount: false,
+    };
+    case.verdict = Ok(Decision {
+        service_accounts: vec![link],
+        ..named("a")
+    });
     assert!(fetches(&case.decide()));
 }
 
@@ -194,7 +263,11 @@ fn new_labels_or_accounts_are_a_reason_to_write() {
 fn an_unchanged_outcome_gives_an_unchanged_status() {
     let plan = Case::new(vec![owned("a", HOUR)]).decide();
     let outcome = Outcome {
-        secret: Some(Written { name: "a".into(), window: Some(window(HOUR)), now: false }),
+        secret: Some(Written {
+            name: "a".into(),
+            window: Some(window(HOUR)),
+            now: false,
+        }),
         ..Outcome::default()
     };
     let first = next_status(at(NOW), Some(1), None, &plan, &outcome);
@@ -207,14 +280,25 @@ fn an_unchanged_outcome_gives_an_unchanged_status() {
 fn a_failure_says_how_long_the_old_secret_stays_valid() {
     let plan = Case::new(vec![owned("a", HOUR)]).decide();
     let outcome = Outcome {
-        secret: Some(Written { name: "a".into(), window: Some(window(HOUR)), now: false }),
+        secret: Some(Written {
+            name: "a".into(),
+            window: Some(window(HOUR)),
+            now: false,
+        }),
         problem: Some(Problem::new(Reason::Throttled, "slow down")),
         ..Outcome::default()
     };
     let status = next_status(at(NOW), Some(1), None, &plan, &outcome);
     let ready = status.condition("Ready").unwrap();
-    assert_eq!((ready.reason.as_str(), ready.status), ("Throttled", crate::api::ConditionStatus::False));
-    assert!(ready.message.contains("stays valid until"), "{}", ready.message);
+    assert_eq!(
+        (ready.reason.as_str(), ready.status),
+        ("Throttled", crate::api::ConditionStatus::False)
+    );
+    assert!(
+        ready.message.contains("stays valid until"),
+        "{}",
+        ready.message
+    );
 }
 
 proptest! {

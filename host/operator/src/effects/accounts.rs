@@ -45,25 +45,43 @@ struct Verified {
 
 impl Accounts {
     /// Brings one account up to date with what the namespace's resources want.
-    pub async fn sync(&self, client: &Client, world: &World, namespace: &str, name: &str) -> Synced {
+    pub async fn sync(
+        &self,
+        client: &Client,
+        world: &World,
+        namespace: &str,
+        name: &str,
+    ) -> Synced {
         let turn = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry((namespace.to_owned(), name.to_owned())).or_default())
+            Arc::clone(
+                known
+                    .entry((namespace.to_owned(), name.to_owned()))
+                    .or_default(),
+            )
         };
         let mut verified = turn.lock().await;
         let Some(facts) = world.accounts.get(namespace, name) else {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&(namespace.to_owned(), name.to_owned()));
+            self.known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&(namespace.to_owned(), name.to_owned()));
             return Synced::Missing;
         };
         let wanted = world.wanted_links(namespace, name);
         let nothing_ever = wanted.is_empty() && !facts.has_ledger;
-        let unchanged = verified.as_ref().is_some_and(|verified| verified.resource_version == facts.resource_version && verified.wanted == wanted);
+        let unchanged = verified.as_ref().is_some_and(|verified| {
+            verified.resource_version == facts.resource_version && verified.wanted == wanted
+        });
         if nothing_ever || unchanged {
             return Synced::Done;
         }
         match bring_up_to_date(client, namespace, name, &wanted).await {
             Ok(Some(resource_version)) => {
-                *verified = Some(Verified { resource_version, wanted });
+                *verified = Some(Verified {
+                    resource_version,
+                    wanted,
+                });
                 Synced::Done
             }
             Ok(None) => Synced::Missing,
@@ -72,30 +90,54 @@ impl Accounts {
     }
 }
 
-async fn bring_up_to_date(client: &Client, namespace: &str, name: &str, wanted: &BTreeMap<String, AccountLink>) -> kube::Result<Option<String>> {
+async fn bring_up_to_date(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    wanted: &BTreeMap<String, AccountLink>,
+) -> kube::Result<Option<String>> {
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let desired = wanted.iter().map(|(secret, link)| (secret.clone(), uses(link))).collect();
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let desired = wanted
+        .iter()
+        .map(|(secret, link)| (secret.clone(), uses(link)))
+        .collect();
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     let mut attempt = 0;
     loop {
-        let Some(account) = api.get_opt(name).await? else { return Ok(None) };
+        let Some(account) = api.get_opt(name).await? else {
+            return Ok(None);
+        };
         let Some(operations) = link_patch(&account, &desired) else {
             return Ok(account.metadata.resource_version);
         };
-        let operations = serde_json::from_value(Value::Array(operations)).map_err(kube::Error::SerdeError)?;
+        let operations =
+            serde_json::from_value(Value::Array(operations)).map_err(kube::Error::SerdeError)?;
         let patch: Patch<ServiceAccount> = Patch::Json(operations);
         match api.patch(name, &params, &patch).await {
             Ok(patched) => return Ok(patched.metadata.resource_version),
             // The guard of the patch failed, or the object is gone: somebody else was faster.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) && attempt < ATTEMPTS => attempt += 1,
+            Err(kube::Error::Api(status))
+                if matches!(status.code, 404 | 409 | 422) && attempt < ATTEMPTS =>
+            {
+                attempt += 1
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
 fn uses(link: &AccountLink) -> std::collections::BTreeSet<AccountUse> {
-    let uses = [(link.image_pull, AccountUse::ImagePull), (link.mount, AccountUse::Mount)];
-    uses.into_iter().filter(|(wanted, _)| *wanted).map(|(_, use_)| use_).collect()
+    let uses = [
+        (link.image_pull, AccountUse::ImagePull),
+        (link.mount, AccountUse::Mount),
+    ];
+    uses.into_iter()
+        .filter(|(wanted, _)| *wanted)
+        .map(|(_, use_)| use_)
+        .collect()
 }
 
 fn reason(error: &kube::Error) -> String {

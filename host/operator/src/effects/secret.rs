@@ -35,7 +35,12 @@ pub enum Written {
 ///
 /// # Errors
 /// What the API server answered, unless it is one of the ordinary ends.
-pub async fn write<K: CredentialResource>(client: &Client, resource: &K, wanted: &Secret, known: Option<&SecretFacts>) -> kube::Result<Written> {
+pub async fn write<K: CredentialResource>(
+    client: &Client,
+    resource: &K,
+    wanted: &Secret,
+    known: Option<&SecretFacts>,
+) -> kube::Result<Written> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &wanted.namespace().unwrap_or_default());
     if let Some(known) = known.filter(|known| !known.deleting) {
         if known.owner.as_ref().map(|owner| &owner.uid) != resource.meta().uid.as_ref() {
@@ -43,25 +48,44 @@ pub async fn write<K: CredentialResource>(client: &Client, resource: &K, wanted:
         }
         let before = known.owned.decision.as_ref();
         let stale = Stale {
-            labels: before.map(|decision| keys(&decision.labels)).unwrap_or_default(),
-            annotations: before.map(|decision| keys(&decision.annotations)).unwrap_or_default(),
+            labels: before
+                .map(|decision| keys(&decision.labels))
+                .unwrap_or_default(),
+            annotations: before
+                .map(|decision| keys(&decision.annotations))
+                .unwrap_or_default(),
         };
         return patch(&api, wanted, &known.resource_version, &stale).await;
     }
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     match api.create(&params, wanted).await {
         Ok(_) => Ok(Written::Done),
-        Err(kube::Error::Api(status)) if status.code == 409 => take_over(&api, resource, wanted).await,
-        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("being terminated") => Ok(Written::Ending),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            take_over(&api, resource, wanted).await
+        }
+        Err(kube::Error::Api(status))
+            if status.code == 403 && status.message.contains("being terminated") =>
+        {
+            Ok(Written::Ending)
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Written::Ending),
         Err(error) => Err(error),
     }
 }
 
 /// The name is taken by a Secret that does not carry our label: whose is it?
-async fn take_over<K: CredentialResource>(api: &Api<Secret>, resource: &K, wanted: &Secret) -> kube::Result<Written> {
+async fn take_over<K: CredentialResource>(
+    api: &Api<Secret>,
+    resource: &K,
+    wanted: &Secret,
+) -> kube::Result<Written> {
     let name = wanted.name_any();
-    let Some(existing) = api.get_opt(&name).await? else { return Ok(Written::Changed) };
+    let Some(existing) = api.get_opt(&name).await? else {
+        return Ok(Written::Changed);
+    };
     if existing.metadata.deletion_timestamp.is_some() {
         return Ok(Written::Changed);
     }
@@ -72,8 +96,19 @@ async fn take_over<K: CredentialResource>(api: &Api<Secret>, resource: &K, wante
     if !may_take_over(&ownership, resource.view().adopt) {
         return Ok(Written::Refused(refusal(&name, &ownership)));
     }
-    tracing::info!(namespace = wanted.namespace(), secret = name, ?ownership, "taking over a Secret in place");
-    patch(api, wanted, &existing.resource_version().unwrap_or_default(), &Stale::default()).await
+    tracing::info!(
+        namespace = wanted.namespace(),
+        secret = name,
+        ?ownership,
+        "taking over a Secret in place"
+    );
+    patch(
+        api,
+        wanted,
+        &existing.resource_version().unwrap_or_default(),
+        &Stale::default(),
+    )
+    .await
 }
 
 /// Whether the Secret belonged to a deleted resource of the same name: the garbage collector takes it.
@@ -85,16 +120,26 @@ fn refusal(name: &str, ownership: &Ownership) -> Problem {
     match ownership {
         Ownership::OtherResource { kind, name: owner } => taken_by(name, kind, owner),
         Ownership::Foreign { why } => {
-            let message = format!("Secret {name} exists and is not ours ({why}); choose another generated_secret_name, delete it, or set spec.adopt");
+            let message = format!(
+                "Secret {name} exists and is not ours ({why}); choose another generated_secret_name, delete it, or set spec.adopt"
+            );
             Problem::new(Reason::SecretConflict, message)
         }
-        Ownership::Ours | Ownership::OriginalOperators => Problem::new(Reason::SecretConflict, format!("Secret {name} cannot be taken over")),
+        Ownership::Ours | Ownership::OriginalOperators => Problem::new(
+            Reason::SecretConflict,
+            format!("Secret {name} cannot be taken over"),
+        ),
     }
 }
 
 /// The problem that another of our resources keeps the Secret.
 pub fn taken_by(name: &str, kind: &str, owner: &str) -> Problem {
-    Problem::new(Reason::SecretOwnedByOther, format!("Secret {name} is kept by {kind} {owner}; choose another generated_secret_name for one of both"))
+    Problem::new(
+        Reason::SecretOwnedByOther,
+        format!(
+            "Secret {name} is kept by {kind} {owner}; choose another generated_secret_name for one of both"
+        ),
+    )
 }
 
 /// Keys that an earlier decision set and the new one may not set any more.
@@ -104,7 +149,12 @@ struct Stale {
     annotations: Vec<String>,
 }
 
-async fn patch(api: &Api<Secret>, wanted: &Secret, resource_version: &str, stale: &Stale) -> kube::Result<Written> {
+async fn patch(
+    api: &Api<Secret>,
+    wanted: &Secret,
+    resource_version: &str,
+    stale: &Stale,
+) -> kube::Result<Written> {
     let meta = &wanted.metadata;
     let body = json!({
         "metadata": {
@@ -115,8 +165,14 @@ async fn patch(api: &Api<Secret>, wanted: &Secret, resource_version: &str, stale
         },
         "data": wanted.data,
     });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch(&wanted.name_any(), &params, &Patch::Merge(body)).await {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch(&wanted.name_any(), &params, &Patch::Merge(body))
+        .await
+    {
         Ok(_) => Ok(Written::Done),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Written::Changed),
         Err(error) => Err(error),
@@ -125,7 +181,10 @@ async fn patch(api: &Api<Secret>, wanted: &Secret, resource_version: &str, stale
 
 fn with_removals(wanted: Option<&BTreeMap<String, String>>, stale: &[String]) -> Value {
     let removals = stale.iter().map(|key| (key.clone(), Value::Null));
-    let values = wanted.into_iter().flatten().map(|(key, value)| (key.clone(), Value::String(value.clone())));
+    let values = wanted
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), Value::String(value.clone())));
     Value::Object(removals.chain(values).collect())
 }
 
@@ -139,8 +198,14 @@ fn keys(pairs: &[(String, String)]) -> Vec<String> {
 /// What the API server answered; a Secret that is gone or changed is no error.
 pub async fn delete(client: &Client, namespace: &str, facts: &SecretFacts) -> kube::Result<()> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let preconditions = Preconditions { resource_version: Some(facts.resource_version.clone()), uid: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let preconditions = Preconditions {
+        resource_version: Some(facts.resource_version.clone()),
+        uid: None,
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
     match api.delete(&facts.owned.name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),

@@ -23,7 +23,13 @@ fn body(status: &Status, before: Option<&Status>) -> Value {
 ///
 /// # Errors
 /// What the API server answered; a resource that is gone is no error.
-pub async fn write<K>(client: &Client, namespace: &str, name: &str, status: &Status, before: Option<&Status>) -> kube::Result<bool>
+pub async fn write<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    status: &Status,
+    before: Option<&Status>,
+) -> kube::Result<bool>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + CredentialResource,
 {
@@ -32,9 +38,16 @@ where
     }
     // Dynamic, so that the answer for a resource that we cannot read is no error either.
     let resource = kube::api::ApiResource::erase::<K>(&());
-    let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(name, &params, &Patch::Merge(body(status, before))).await {
+    let api: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(name, &params, &Patch::Merge(body(status, before)))
+        .await
+    {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(false),
         Err(error) => Err(error),
@@ -43,6 +56,10 @@ where
 
 /// Whether `Ready` says something else than before: the moment for an event.
 pub fn is_transition(before: Option<&Status>, after: &Status) -> bool {
-    let ready = |status: &Status| status.condition(CONDITION_READY).map(|condition| (condition.status, condition.reason.clone()));
+    let ready = |status: &Status| {
+        status
+            .condition(CONDITION_READY)
+            .map(|condition| (condition.status, condition.reason.clone()))
+    };
     before.and_then(ready) != ready(after)
 }

@@ -10,10 +10,18 @@ use crate::config::LogFormat;
 /// # Errors
 /// The directives in `level` cannot be understood.
 pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("LOG_LEVEL: {level:?} is not a level or a list of directives: {error}; try info"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        format!("LOG_LEVEL: {level:?} is not a level or a list of directives: {error}; try info")
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stdout);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .init(),
         LogFormat::Text => builder.init(),
     }
     Ok(())

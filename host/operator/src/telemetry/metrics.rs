@@ -60,33 +60,94 @@ impl Default for Metrics {
             expires: Family::default(),
             next_refresh: Family::default(),
             refreshes: Family::default(),
-            refresh_duration: Histogram::new([0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            refresh_duration: Histogram::new([
+                0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+            ]),
             reconciles: Family::default(),
             policy_evaluations: Family::default(),
-            policy_duration: Histogram::new([0.000_02, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.01, 0.1]),
+            policy_duration: Histogram::new([
+                0.000_02, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.01, 0.1,
+            ]),
             policy_fuel: Histogram::new([1e3, 1e4, 1e5, 1e6, 1e7]),
             aws_requests: Family::default(),
             leading: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("ready", "Whether the resource's Secret is good (1) or not (0)", metrics.ready.clone());
-        registry.register_with_unit("expires_timestamp", "When the token in the Secret dies, since the Unix epoch", Unit::Seconds, metrics.expires.clone());
-        registry.register_with_unit("next_refresh_timestamp", "When the token is renewed, since the Unix epoch", Unit::Seconds, metrics.next_refresh.clone());
-        registry.register("refresh", "Attempts to write a fresh token, by result", metrics.refreshes.clone());
-        registry.register_with_unit("refresh_duration", "Time from the start of a reconcile to the written Secret", Unit::Seconds, metrics.refresh_duration.clone());
-        registry.register("reconcile", "Reconciles, by the reason of Ready after them", metrics.reconciles.clone());
-        registry.register("policy_evaluation", "Policy evaluations, by result", metrics.policy_evaluations.clone());
-        registry.register_with_unit("policy_evaluation_duration", "Time of one policy evaluation", Unit::Seconds, metrics.policy_duration.clone());
-        registry.register("policy_fuel", "Fuel of one policy evaluation", metrics.policy_fuel.clone());
-        registry.register("aws_requests", "Calls of GetAuthorizationToken, by result", metrics.aws_requests.clone());
-        registry.register("leading", "Whether this replica leads (1) or waits (0)", metrics.leading.clone());
-        Self { registry, ..metrics }
+        registry.register(
+            "ready",
+            "Whether the resource's Secret is good (1) or not (0)",
+            metrics.ready.clone(),
+        );
+        registry.register_with_unit(
+            "expires_timestamp",
+            "When the token in the Secret dies, since the Unix epoch",
+            Unit::Seconds,
+            metrics.expires.clone(),
+        );
+        registry.register_with_unit(
+            "next_refresh_timestamp",
+            "When the token is renewed, since the Unix epoch",
+            Unit::Seconds,
+            metrics.next_refresh.clone(),
+        );
+        registry.register(
+            "refresh",
+            "Attempts to write a fresh token, by result",
+            metrics.refreshes.clone(),
+        );
+        registry.register_with_unit(
+            "refresh_duration",
+            "Time from the start of a reconcile to the written Secret",
+            Unit::Seconds,
+            metrics.refresh_duration.clone(),
+        );
+        registry.register(
+            "reconcile",
+            "Reconciles, by the reason of Ready after them",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "policy_evaluation",
+            "Policy evaluations, by result",
+            metrics.policy_evaluations.clone(),
+        );
+        registry.register_with_unit(
+            "policy_evaluation_duration",
+            "Time of one policy evaluation",
+            Unit::Seconds,
+            metrics.policy_duration.clone(),
+        );
+        registry.register(
+            "policy_fuel",
+            "Fuel of one policy evaluation",
+            metrics.policy_fuel.clone(),
+        );
+        registry.register(
+            "aws_requests",
+            "Calls of GetAuthorizationToken, by result",
+            metrics.aws_requests.clone(),
+        );
+        registry.register(
+            "leading",
+            "Whether this replica leads (1) or waits (0)",
+            metrics.leading.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
     }
 }
 
 impl Metrics {
     /// Tells the state of one resource.
-    pub fn resource(&self, labels: &ResourceLabels, ready: bool, expires: Option<Timestamp>, next_refresh: Option<Timestamp>) {
+    pub fn resource(
+        &self,
+        labels: &ResourceLabels,
+        ready: bool,
+        expires: Option<Timestamp>,
+        next_refresh: Option<Timestamp>,
+    ) {
         self.ready.get_or_create(labels).set(i64::from(ready));
         set(&self.expires, labels, expires);
         set(&self.next_refresh, labels, next_refresh);
@@ -106,17 +167,23 @@ impl Metrics {
 
     /// Counts a reconcile.
     pub fn reconciled(&self, result: &'static str) {
-        self.reconciles.get_or_create(&ResultLabels { result }).inc();
+        self.reconciles
+            .get_or_create(&ResultLabels { result })
+            .inc();
     }
 
     /// Counts a policy evaluation.
     pub fn evaluated(&self, result: &'static str) {
-        self.policy_evaluations.get_or_create(&ResultLabels { result }).inc();
+        self.policy_evaluations
+            .get_or_create(&ResultLabels { result })
+            .inc();
     }
 
     /// Counts a call to AWS.
     pub fn aws_request(&self, result: &'static str) {
-        self.aws_requests.get_or_create(&ResultLabels { result }).inc();
+        self.aws_requests
+            .get_or_create(&ResultLabels { result })
+            .inc();
     }
 
     /// Tells whether this replica leads.
@@ -137,7 +204,9 @@ impl Metrics {
 fn set(family: &Times, labels: &ResourceLabels, time: Option<Timestamp>) {
     match time {
         Some(time) => {
-            family.get_or_create(labels).set(time.as_duration().as_secs_f64());
+            family
+                .get_or_create(labels)
+                .set(time.as_duration().as_secs_f64());
         }
         None => {
             family.remove(labels);
@@ -152,12 +221,25 @@ mod tests {
     #[test]
     fn the_series_of_a_resource_vanish_with_it() {
         let metrics = Metrics::default();
-        let labels = ResourceLabels { kind: "Secret", namespace: "ns".into(), name: "a".into() };
+        let labels = ResourceLabels {
+            kind: "Secret",
+            namespace: "ns".into(),
+            name: "a".into(),
+        };
         metrics.resource(&labels, true, Some(Timestamp::UNIX_EPOCH), None);
         let text = metrics.render();
-        assert!(text.contains(r#"ecr_secret_ready{kind="Secret",namespace="ns",name="a"} 1"#), "{text}");
-        assert!(text.contains("ecr_secret_expires_timestamp_seconds{"), "{text}");
-        assert!(!text.contains("ecr_secret_next_refresh_timestamp_seconds{"), "{text}");
+        assert!(
+            text.contains(r#"ecr_secret_ready{kind="Secret",namespace="ns",name="a"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains("ecr_secret_expires_timestamp_seconds{"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("ecr_secret_next_refresh_timestamp_seconds{"),
+            "{text}"
+        );
         metrics.forget(&labels);
         assert!(!metrics.render().contains("namespace=\"ns\""));
     }
@@ -166,6 +248,10 @@ mod tests {
     fn counters_carry_the_names_that_are_documented() {
         let metrics = Metrics::default();
         metrics.refreshed("Refreshed");
-        assert!(metrics.render().contains(r#"ecr_secret_refresh_total{result="Refreshed"} 1"#));
+        assert!(
+            metrics
+                .render()
+                .contains(r#"ecr_secret_refresh_total{result="Refreshed"} 1"#)
+        );
     }
 }
