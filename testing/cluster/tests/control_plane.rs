@@ -137,12 +137,12 @@ async fn a_restarted_api_server_has_its_data_and_owned_objects_are_collected() {
     assert_eq!(owner.data.unwrap()["key"], "1");
 
     // The controllers survive the restart: what belongs to a deleted owner goes, a deleted namespace too.
-    let owned: ConfigMap = object(json!({
+    let dependent: ConfigMap = object(json!({
         "metadata": {"name": "owned", "ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid},
         ]},
     }));
-    create(&maps, &owned).await;
+    create(&maps, &dependent).await;
     maps.delete("owner", &DeleteParams::default())
         .await
         .unwrap();
