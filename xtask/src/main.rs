@@ -1,5 +1,6 @@
 //! `cargo xtask`: the one tool for developers, CI and newcomers. Each subcommand does all its own set-up.
 
+mod bench;
 mod cluster;
 mod generate;
 mod guests;
@@ -40,6 +41,8 @@ enum Command {
         #[command(subcommand)]
         action: cluster::Action,
     },
+    /// Measure the operator in release mode beside a bare client, on a real control plane
+    Bench,
     /// Check format, lints, generated files and dependencies
     Lint,
 }
@@ -71,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Guests => guests::run().await,
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Cluster { action } => cluster::run(action).await,
+        Command::Bench => bench::run().await,
         Command::Lint => lint::run().await,
     }
 }
