@@ -1,6 +1,6 @@
 //! What the operator knows of the cluster: facts from the watches, and what it remembers itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{AccountLink, Decision, ResourceKind};
@@ -110,13 +110,16 @@ pub struct Linked {
     pub accounts: Vec<AccountLink>,
 }
 
+/// What a change of a Secret was made for: the resource's generation and the policy's digest.
+pub type Cause = (Option<i64>, Option<String>);
+
 /// What this process remembers of a resource.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// The last good decision.
     pub decision: Option<Decision>,
     /// When the Secret was last changed, for which generation and which policy.
-    pub last_change: Option<(Timestamp, Option<i64>, Option<String>)>,
+    pub last_change: Option<(Timestamp, Cause)>,
     /// The status as we last wrote it, which a watch may not have shown us yet.
     pub status: Option<Status>,
     /// The links as last decided, which outweigh the status.
@@ -353,6 +356,13 @@ impl ResourceFacts {
             &before.refresh_request,
             before.metadata,
         )
+    }
+}
+
+impl Linked {
+    /// The names of the service accounts.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.accounts.iter().map(|link| link.name.clone()).collect()
     }
 }
 

@@ -1,0 +1,146 @@
+//! Tells what a reconcile came to: status, event, metrics, and when to look again.
+
+use std::time::Duration;
+
+use ecr_secret_core::api::{CONDITION_READY, ConditionStatus, Status};
+use ecr_secret_core::decide::{Action, Outcome, Plan, Problem, next_status};
+use ecr_secret_core::reason::Reason;
+use jiff::{SignedDuration, Timestamp};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller;
+use kube::{Resource, ResourceExt};
+
+use super::{Done, Error, Kind, Reconcile};
+use crate::context::Context;
+use crate::effects::{events, status};
+use crate::telemetry::metrics::ResourceLabels;
+use crate::world::place;
+
+/// A link that failed is tried again after this time.
+const LINK_RETRY: SignedDuration = SignedDuration::from_secs(30);
+/// Even what is due at once is looked at only after this time, so that nothing spins.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+impl<K: Kind> Reconcile<'_, K> {
+    pub(super) async fn tell(&self, uid: &str, done: &Done) -> Result<(), Error> {
+        let (namespace, name) = place(self.resource);
+        let memory = self.context.world.memory(uid);
+        let before = memory.status.as_ref().or_else(|| self.resource.status());
+        let after = next_status(
+            self.now,
+            self.resource.meta().generation,
+            before,
+            &done.plan,
+            &done.outcome,
+        );
+        let context = self.context;
+        status::write::<K>(&context.client, &namespace, &name, &after, before)
+            .await
+            .map_err(|source| self.failed("writing the status", source))?;
+        if status::is_transition(before, &after) {
+            events::ready(&context.recorder, self.resource, &after).await;
+        }
+        observe(context, K::NAME, namespace, name, &after);
+        context.world.remember(uid, |memory| {
+            memory.waits_for.clone_from(&done.waits_for);
+            memory.status = Some(after);
+        });
+        Ok(())
+    }
+
+    pub(super) fn next_look(&self, done: &Done) -> controller::Action {
+        let links_retry = (!done.outcome.links.failed.is_empty())
+            .then(|| self.now.saturating_add(LINK_RETRY).unwrap_or(self.now));
+        // A failure says itself when to try again; the time at which the Secret was due is over.
+        let look_at = done
+            .retry
+            .or(done.plan.look_at)
+            .into_iter()
+            .chain(links_retry)
+            .min();
+        look_at.map_or_else(controller::Action::await_change, |at| {
+            let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+            controller::Action::requeue(wait.max(SHORTEST_WAIT))
+        })
+    }
+}
+
+fn observe(
+    context: &Context,
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    status: &Status,
+) {
+    let ready = status.condition(CONDITION_READY);
+    context.metrics.reconciled(
+        ready
+            .and_then(|ready| {
+                Reason::ALL
+                    .iter()
+                    .find(|reason| reason.as_str() == ready.reason)
+            })
+            .map_or("Unknown", |reason| reason.as_str()),
+    );
+    let labels = ResourceLabels {
+        kind,
+        namespace,
+        name,
+    };
+    let good = ready.is_some_and(|ready| ready.status == ConditionStatus::True);
+    context.metrics.resource(
+        &labels,
+        good,
+        status.expires_at.map(Into::into),
+        status.next_refresh_time.map(Into::into),
+    );
+}
+
+/// A resource that does not deserialize gets told so; all others go on.
+pub(super) async fn unreadable<K: Kind>(
+    context: &Context,
+    guarded: &DeserializeGuard<K>,
+    error: &str,
+) -> Result<controller::Action, Error> {
+    let (namespace, name) = (guarded.namespace().unwrap_or_default(), guarded.name_any());
+    let uid = guarded.meta().uid.clone().unwrap_or_default();
+    let problem = Problem::new(
+        Reason::InvalidResource,
+        format!("the resource cannot be read: {error}; correct that field"),
+    );
+    let plan = Plan {
+        action: Action::Nothing,
+        in_force: None,
+        problem: Some(problem),
+        adjusted: None,
+        refresh_at: None,
+        look_at: None,
+        remove: Vec::new(),
+    };
+    let before = context.world.memory(&uid).status;
+    let after = next_status(
+        Timestamp::now(),
+        guarded.meta().generation,
+        before.as_ref(),
+        &plan,
+        &Outcome::default(),
+    );
+    let failed = |source| Error::Cluster {
+        step: "writing the status",
+        kind: K::NAME,
+        namespace: namespace.clone(),
+        name: name.clone(),
+        source: Box::new(source),
+    };
+    status::write::<K>(&context.client, &namespace, &name, &after, before.as_ref())
+        .await
+        .map_err(failed)?;
+    if status::is_transition(before.as_ref(), &after) {
+        events::ready(&context.recorder, guarded, &after).await;
+    }
+    observe(context, K::NAME, namespace, name, &after);
+    context
+        .world
+        .remember(&uid, |memory| memory.status = Some(after));
+    Ok(controller::Action::await_change())
+}
