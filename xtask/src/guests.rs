@@ -77,7 +77,7 @@ pub(crate) async fn build() -> Result<Vec<Guest>> {
         let module = built(CORE, name);
         let component = directory.join(format!("{name}.wasm"));
         guests.push(
-            finish(&module, component, |module| componentize(module))
+            finish(&module, component, componentize)
                 .with_context(|| format!("guest {name}, target {CORE}"))?,
         );
         let component = directory.join(format!("{name}.wasip2.wasm"));
