@@ -9,7 +9,6 @@ use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
 use ecr_secret_core::token::{Token, TokenWindow, seconds};
 use jiff::SignedDuration;
-use kube::Resource;
 use tracing::{debug, info};
 
 use super::{Done, Error, Kind, Reconcile, Worked};
