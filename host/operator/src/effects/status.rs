@@ -6,17 +6,21 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
-/// The status as a merge patch: what is absent now is removed.
+/// The status as a merge patch: what is absent now is removed, at every depth.
 fn body(status: &Status, before: Option<&Status>) -> Value {
-    let as_map = |status: &Status| match serde_json::to_value(status) {
-        Ok(Value::Object(map)) => map,
-        _ => serde_json::Map::new(),
-    };
-    let mut fields = as_map(status);
-    for (key, _) in before.map(as_map).unwrap_or_default() {
-        fields.entry(key).or_insert(Value::Null);
+    let mut fields = serde_json::to_value(status).unwrap_or_default(); // never fails: all keys are text
+    if let Some(before) = before.and_then(|before| serde_json::to_value(before).ok()) {
+        remove_absent(&mut fields, &before);
     }
     json!({ "status": fields })
+}
+
+fn remove_absent(after: &mut Value, before: &Value) {
+    if let (Value::Object(after), Value::Object(before)) = (after, before) {
+        for (key, value) in before {
+            remove_absent(after.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
 }
 
 /// Writes the status when it differs from `before`; says whether it did.
@@ -62,4 +66,35 @@ pub fn is_transition(before: Option<&Status>, after: &Status) -> bool {
             .map(|condition| (condition.status, condition.reason.clone()))
     };
     before.and_then(ready) != ready(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecr_secret_core::api::PolicyStatus;
+
+    #[test]
+    fn what_is_absent_now_is_removed_at_every_depth() {
+        let policy = |digest: Option<&str>| {
+            Some(PolicyStatus {
+                source: "configmap/p".into(),
+                digest: digest.map(str::to_owned),
+                interface: None,
+            })
+        };
+        let before = Status {
+            phase: Some("Updated".into()),
+            policy: policy(Some("abc")),
+            ..Status::default()
+        };
+        let after = Status {
+            policy: policy(None),
+            ..Status::default()
+        };
+        let policy = json!({ "source": "configmap/p", "digest": null });
+        assert_eq!(
+            body(&after, Some(&before)),
+            json!({ "status": { "phase": null, "policy": policy } })
+        );
+    }
 }
