@@ -253,9 +253,11 @@ impl<K: Kind> Reconcile<'_, K> {
     async fn finish(&self, asked: &Asked<'_>, mut done: Done) -> Result<Worked, Error> {
         let handled = &mut done.outcome.handled_refresh_request;
         if handled.is_none() {
-            *handled = self
-                .resource
-                .status()
+            // The watch may not have shown us yet what we wrote ourselves.
+            let remembered = self.context.world.memory(asked.uid).status;
+            *handled = remembered
+                .as_ref()
+                .or_else(|| self.resource.status())
                 .and_then(|status| status.handled_refresh_request.clone());
         }
         if let (Some(decision), Some(secret)) = (&done.plan.in_force, &done.outcome.secret) {
