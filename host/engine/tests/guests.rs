@@ -31,7 +31,7 @@ fn guest(name: &str) -> Option<Vec<u8>> {
 
 /// A guest in both builds: as a component of a core module, and as the compiler makes it for `wasm32-wasip2`.
 fn builds(name: &str) -> Vec<Policy> {
-    let names = [name.to_owned(), format!("{name}-wasip2")];
+    let names = [name.to_owned(), format!("{name}.wasip2")];
     let bytes = names.iter().filter_map(|name| guest(name));
     bytes.map(|bytes| engine().load(&bytes).unwrap()).collect()
 }

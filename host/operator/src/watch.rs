@@ -295,11 +295,8 @@ impl Watches {
     }
 
     fn resource_gone<K: Kind>(&self, change: &Change<ResourceFacts>, before: &ResourceFacts) {
-        let linked = self
-            .world
-            .forget(&before.uid)
-            .and_then(|memory| memory.linked)
-            .unwrap_or_else(|| before.linked.clone());
+        let linked = self.world.linked(&change.namespace, before);
+        self.world.forget(&before.uid);
         for link in linked.accounts {
             self.wakers
                 .accounts

@@ -1,5 +1,7 @@
 //! What the operator knows of the cluster: facts from the watches, and what it remembers itself.
 
+mod links;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -97,8 +99,8 @@ pub struct ResourceFacts {
     pub config_map: Option<String>,
     /// The Secret's name by the spec.
     pub wanted_name: Option<String>,
-    /// The links of the last status.
-    pub linked: Linked,
+    /// The links of the last status; none when the resource cannot be read.
+    pub linked: Option<Linked>,
 }
 
 /// A generated Secret and the service accounts that shall name it.
@@ -191,35 +193,6 @@ impl World {
     /// Forgets a resource that is gone.
     pub fn forget(&self, uid: &str) -> Option<Memory> {
         self.lock().remove(uid)
-    }
-
-    /// The Secrets that a service account shall name, by all resources of its namespace.
-    pub fn wanted_links(&self, namespace: &str, account: &str) -> BTreeMap<String, AccountLink> {
-        let mut wanted: BTreeMap<String, AccountLink> = BTreeMap::new();
-        let resources = [&self.ecr_secrets, &self.argo_secrets]
-            .into_iter()
-            .flat_map(|cache| cache.in_namespace(namespace));
-        for (_, facts) in resources {
-            let linked = self
-                .lock()
-                .get(&facts.uid)
-                .and_then(|memory| memory.linked.clone())
-                .unwrap_or_else(|| facts.linked.clone());
-            if linked.secret.is_empty() {
-                continue;
-            }
-            for link in linked.accounts.iter().filter(|link| link.name == account) {
-                let entry = wanted
-                    .entry(linked.secret.clone())
-                    .or_insert_with(|| AccountLink {
-                        name: link.name.clone(),
-                        ..AccountLink::default()
-                    });
-                entry.image_pull |= link.image_pull;
-                entry.mount |= link.mount;
-            }
-        }
-        wanted
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
@@ -339,7 +312,7 @@ impl ResourceFacts {
                 .as_ref()
                 .and_then(|view| view.generated_secret_name)
                 .map(str::to_owned),
-            linked: status.map(Linked::from).unwrap_or_default(),
+            linked: resource.map(|_| status.map(Linked::from).unwrap_or_default()),
         }
     }
 
@@ -420,6 +393,13 @@ pub fn secrets_of(
         }
     }
     (owned, others)
+}
+
+/// The Secret with the youngest token.
+pub fn newest(secrets: Vec<OwnedSecret>) -> Option<OwnedSecret> {
+    secrets
+        .into_iter()
+        .max_by_key(|secret| secret.window.map(|window| window.issued_at))
 }
 
 /// A resource's name and namespace, for messages.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ecr_secret_core::api::{CONDITION_READY, ConditionStatus, Status};
-use ecr_secret_core::decide::{Action, Outcome, Plan, Problem, next_status};
+use ecr_secret_core::decide::{Action, Outcome, Plan, Problem, Written, next_status};
 use ecr_secret_core::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 use kube::core::DeserializeGuard;
@@ -14,7 +14,7 @@ use super::{Done, Error, Kind, Reconcile};
 use crate::context::Context;
 use crate::effects::{events, status};
 use crate::telemetry::metrics::ResourceLabels;
-use crate::world::place;
+use crate::world::{newest, place, secrets_of};
 
 /// A link that failed is tried again after this time.
 const LINK_RETRY: SignedDuration = SignedDuration::from_secs(30);
@@ -108,22 +108,35 @@ pub(super) async fn unreadable<K: Kind>(
         Reason::InvalidResource,
         format!("the resource cannot be read: {error}; correct that field"),
     );
+    // The Secret of a better time stays, and so do its links.
+    let before = context.world.memory(&uid).status;
+    let secret = newest(secrets_of(&context.world, &namespace, &uid).0);
+    let outcome = Outcome {
+        secret: secret.as_ref().map(|secret| Written {
+            name: secret.name.clone(),
+            window: secret.window,
+            now: false,
+        }),
+        handled_refresh_request: before
+            .as_ref()
+            .and_then(|status| status.handled_refresh_request.clone()),
+        ..Outcome::default()
+    };
     let plan = Plan {
         action: Action::Nothing,
-        in_force: None,
+        in_force: secret.and_then(|secret| secret.decision),
         problem: Some(problem),
         adjusted: None,
         refresh_at: None,
         look_at: None,
         remove: Vec::new(),
     };
-    let before = context.world.memory(&uid).status;
     let after = next_status(
         Timestamp::now(),
         guarded.meta().generation,
         before.as_ref(),
         &plan,
-        &Outcome::default(),
+        &outcome,
     );
     let failed = |source| Error::Cluster {
         step: "writing the status",

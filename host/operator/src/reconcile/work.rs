@@ -8,7 +8,7 @@ use ecr_secret_core::reason::Reason;
 use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
 use ecr_secret_core::token::{Token, TokenWindow, seconds};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, info};
 
 use super::{Done, Error, Kind, Reconcile, Worked};
@@ -21,6 +21,8 @@ use crate::world::{Linked, Memory, Owner, SecretFacts, place, secrets_of};
 
 /// How often what is known may change within one reconcile before it is left to the next one.
 const PASSES: usize = 4;
+/// A policy that failed by circumstances, a busy host or a missed deadline, is asked again after this time.
+const PASSING_RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// A write that the API server refused for good, by quota or admission, is tried again after this time.
 const REFUSED_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -68,7 +70,7 @@ impl<K: Kind> Reconcile<'_, K> {
                     .ok()
                     .map(|decision| decision.secret_name.clone())
                     .filter(|name| observed.taken.contains_key(name)),
-                retry: None,
+                retry: verdict.passing.then(|| later(self.now, PASSING_RETRY)),
                 plan,
             };
             match (done.plan.action, target) {
@@ -131,7 +133,7 @@ impl<K: Kind> Reconcile<'_, K> {
                             );
                             done.outcome.problem =
                                 Some(Problem::new(Reason::ApiServerRefused, message));
-                            done.retry = self.now.saturating_add(REFUSED_RETRY).ok();
+                            done.retry = Some(later(self.now, REFUSED_RETRY));
                             return self.unfinished(asked, done).await;
                         }
                     }
@@ -169,12 +171,7 @@ impl<K: Kind> Reconcile<'_, K> {
         request: &Request,
         target: Result<&Target, &Problem>,
     ) -> Result<Verdict, Error> {
-        let impossible = |problem: Problem| {
-            Ok(Verdict {
-                decision: Err(problem),
-                policy: None,
-            })
-        };
+        let impossible = |problem: Problem| Ok(Err(problem).into());
         if request.resource.registry.is_empty() {
             let message = "the spec names no registry; set spec.ecr_registry (or spec.url of an ArgoHelmRepoSecret)";
             return impossible(Problem::new(Reason::InvalidSpec, message));
@@ -362,4 +359,8 @@ fn current(plan: &Plan, observed: &Observed) -> Option<decide::Written> {
         window: secret.window,
         now: false,
     })
+}
+
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(time)
 }

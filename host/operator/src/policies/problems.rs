@@ -1,0 +1,86 @@
+//! What the engine says, in the words of a resource's status.
+
+use ecr_policy_model::Refusal;
+use ecr_secret_core::decide::Problem;
+use ecr_secret_core::reason::Reason;
+use ecr_secret_engine::{EvaluationError, LoadError};
+
+use super::Failed;
+
+pub(super) fn load_problem(config_map: &str, error: &LoadError) -> Failed {
+    let reason = match error {
+        LoadError::ModuleTooLarge { .. } => Reason::PolicyTooLarge,
+        LoadError::NotAComponent { .. } => Reason::PolicyNotAComponent,
+        LoadError::ImportDenied { .. } => Reason::PolicyImportDenied,
+        LoadError::InterfaceMismatch { .. } => Reason::PolicyInterfaceMismatch,
+        LoadError::MemoryLimit { .. } => Reason::PolicyMemoryLimit,
+        LoadError::TableLimit { .. } | LoadError::InstanceLimit { .. } | LoadError::Busy { .. } => {
+            Reason::PolicyResourceLimit
+        }
+        _ => Reason::PolicyCompileFailed,
+    };
+    Failed {
+        problem: Problem::new(reason, format!("ConfigMap {config_map}: {error}")),
+        passing: error.is_transient(),
+    }
+}
+
+pub(super) fn evaluation_problem(config_map: &str, error: &EvaluationError) -> Failed {
+    let reason = match error {
+        EvaluationError::DeadlineExceeded { .. } => Reason::PolicyDeadlineExceeded,
+        EvaluationError::FuelExhausted { .. } => Reason::PolicyFuelExhausted,
+        EvaluationError::MemoryLimit { .. } => Reason::PolicyMemoryLimit,
+        EvaluationError::StackExhausted { .. } => Reason::PolicyStackExhausted,
+        EvaluationError::ResultTooLarge { .. } => Reason::PolicyResultTooLarge,
+        EvaluationError::InvalidResult { .. } => Reason::PolicyInvalidDecision,
+        EvaluationError::Trap { .. } => Reason::PolicyTrap,
+        EvaluationError::LinkFailed { .. } => Reason::PolicyInterfaceMismatch,
+        _ => Reason::PolicyResourceLimit,
+    };
+    Failed {
+        problem: Problem::new(reason, format!("ConfigMap {config_map}: {error}")),
+        passing: error.is_transient(),
+    }
+}
+
+pub(super) fn refused(config_map: &str, refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Denied(why) => Problem::new(
+            Reason::PolicyDenied,
+            format!(
+                "the policy in ConfigMap {config_map} denies: {}",
+                line(&why)
+            ),
+        ),
+        Refusal::InvalidSettings(errors) => {
+            let told = errors.iter().take(5).map(|error| {
+                if error.field.is_empty() {
+                    line(&error.message)
+                } else {
+                    format!("{}: {}", line(&error.field), line(&error.message))
+                }
+            });
+            let told = told.collect::<Vec<_>>().join("; ");
+            Problem::new(
+                Reason::PolicyInvalidSettings,
+                format!(
+                    "the policy in ConfigMap {config_map} refuses spec.policy.settings: {told}"
+                ),
+            )
+        }
+    }
+}
+
+/// A guest's text as one line of bounded length.
+fn line(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .take(500)
+        .collect()
+}
