@@ -35,7 +35,11 @@ impl World {
     /// The links of a resource: as last decided, else as its status tells, else, when nobody can read
     /// it, as its Secret tells.
     pub fn linked(&self, namespace: &str, facts: &ResourceFacts) -> Linked {
-        let remembered = self.memory(&facts.uid).linked;
+        let memories = self.lock();
+        let remembered = memories
+            .get(&facts.uid)
+            .and_then(|memory| memory.linked.clone());
+        drop(memories);
         remembered
             .or_else(|| facts.linked.clone())
             .or_else(|| {

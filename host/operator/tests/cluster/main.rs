@@ -1,5 +1,12 @@
 //! The operator's binary against a real control plane, under the RBAC that we ship.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, missing_docs, reason = "tests")]
 
+mod accounts;
 mod compatibility;
+mod faults;
+mod ownership;
+mod policies;
+mod recording;
+mod readme;
 mod support;
+mod unreadable;

@@ -2,18 +2,20 @@
 //! namespace, with the Role that we ship and nothing more.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_double::AwsDouble;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, Status};
+use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, REFRESH_REQUESTED_AT, Status, TOKEN_ISSUED_AT};
 use ecr_secret_core::manifests::{Installation, Scope, WORKLOAD_NAME};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use k8s_openapi::ByteString;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use test_cluster::Cluster;
 use test_stage::{Operator, Setup};
@@ -25,8 +27,11 @@ pub const REGISTRY: &str = "123456789012.dkr.ecr.us-east-2.amazonaws.com";
 /// How long anything may take that the operator does at once.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// A control plane: the one that the tests share, or one of the test's own.
+pub type Plane = Arc<dyn Deref<Target = Cluster> + Send + Sync>;
+
 pub struct Stage {
-    pub cluster: &'static Cluster,
+    pub cluster: Plane,
     /// The administrator's client.
     pub client: Client,
     pub namespace: String,
@@ -38,10 +43,20 @@ pub struct Stage {
 impl Stage {
     /// A stage whose operator is not started yet.
     pub async fn prepare() -> Self {
-        let cluster = test_cluster::shared().await.expect("a control plane");
+        let shared = Arc::new(test_cluster::shared().await.expect("a control plane"));
+        Self::prepare_on(shared, |own| Scope::Namespaces(vec![own.to_owned()])).await
+    }
+
+    /// As [`Stage::prepare`], on this control plane, for the scope that is given the operator's own namespace.
+    pub async fn prepare_on(cluster: Plane, scope: impl FnOnce(&str) -> Scope) -> Self {
         let client = cluster.client().expect("a client");
         let namespace = cluster.create_namespace("test").await.expect("a namespace");
-        let installation = Installation { namespace: namespace.clone(), scope: Scope::Namespaces(vec![namespace.clone()]), ..Installation::default() };
+        let scope = scope(&namespace);
+        let watch_namespace = match &scope {
+            Scope::Cluster => String::new(),
+            Scope::Namespaces(names) => names.join(","),
+        };
+        let installation = Installation { namespace: namespace.clone(), scope, ..Installation::default() };
         test_stage::install(&client, &installation).await.expect("the shipped manifests");
         let kubeconfig = cluster.service_account_kubeconfig(&namespace, WORKLOAD_NAME).await.expect("a kubeconfig");
         let aws = AwsDouble::start().await;
@@ -49,7 +64,7 @@ impl Stage {
         let setup = Setup {
             binary: PathBuf::from(env!("CARGO_BIN_EXE_ecr-secret-operator")),
             kubeconfig,
-            watch_namespace: namespace.clone(),
+            watch_namespace,
             namespace: namespace.clone(),
             leader_elect: false,
             environment: aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -107,6 +122,25 @@ impl Stage {
         self.resources().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("the resource is changed");
     }
 
+    /// Asks for one refresh, which does not wait for the end of a back-off.
+    pub async fn request_refresh(&self, name: &str, value: &str) {
+        self.change(name, json!({ "metadata": { "annotations": { REFRESH_REQUESTED_AT: value } } })).await;
+    }
+
+    /// Waits until a token is so old that a request for a refresh cannot be answered with it.
+    pub async fn old_enough_for_a_refresh(secret: &Secret) {
+        let issued: jiff::Timestamp = secret.annotations()[TOKEN_ISSUED_AT].parse().expect("a time");
+        let old = || async { (jiff::Timestamp::now().duration_since(issued) > jiff::SignedDuration::from_secs(3)).then_some(()) };
+        eventually(SOON, "the token is some seconds old", old).await;
+    }
+
+    /// Writes a file that lives as long as the stage; its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self._directory.path().join(name);
+        std::fs::write(&path, text).expect("the file is written");
+        path.to_str().expect("a path of text").to_owned()
+    }
+
     /// Creates a service account.
     pub async fn create_account(&self, name: &str, labels: &[(&str, &str)]) {
         let labels: BTreeMap<String, String> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -139,8 +173,13 @@ impl Stage {
 
     /// Waits until the status of a resource meets a condition.
     pub async fn status(&self, name: &str, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        self.status_within(SOON, name, what, wanted).await
+    }
+
+    /// As [`Stage::status`], with another limit.
+    pub async fn status_within(&self, limit: Duration, name: &str, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
         let api = self.resources();
-        eventually(SOON, &format!("{name}: {what}"), || async {
+        eventually(limit, &format!("{name}: {what}"), || async {
             let resource = api.get(name).await.map_err(|error| error.to_string())?;
             let status = resource.status.unwrap_or_default();
             if wanted(&status) { Ok(status) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
@@ -150,7 +189,20 @@ impl Stage {
 
     /// Waits until `Ready` has this reason.
     pub async fn ready(&self, name: &str, reason: &str) -> Status {
-        self.status(name, &format!("Ready with reason {reason}"), |status| status.condition("Ready").is_some_and(|ready| ready.reason == reason)).await
+        self.ready_within(SOON, name, reason).await
+    }
+
+    /// As [`Stage::ready`], with another limit.
+    pub async fn ready_within(&self, limit: Duration, name: &str, reason: &str) -> Status {
+        self.status_within(limit, name, &format!("Ready with reason {reason}"), |status| status.condition("Ready").is_some_and(|ready| ready.reason == reason)).await
+    }
+
+    /// Changes a resource, and waits until `Ready` has this reason for what it asks now.
+    pub async fn change_to(&self, name: &str, patch: Value, reason: &str) -> Status {
+        self.change(name, patch).await;
+        let generation = self.resources().get(name).await.expect("the resource").metadata.generation;
+        let told = |status: &Status| status.observed_generation == generation && status.condition("Ready").is_some_and(|ready| ready.reason == reason);
+        self.status(name, &format!("Ready with reason {reason} for generation {generation:?}"), told).await
     }
 
     /// Waits until the lists of a service account are these.
@@ -169,6 +221,16 @@ pub fn lists(account: &ServiceAccount) -> (Vec<String>, Vec<String>) {
     let pull = account.image_pull_secrets.iter().flatten().map(|reference| reference.name.clone()).collect();
     let mount = account.secrets.iter().flatten().map(|reference| reference.name.clone().unwrap_or_default()).collect();
     (pull, mount)
+}
+
+/// What tells whether a Secret was touched in any way.
+pub fn state(secret: &Secret) -> (Option<String>, Option<BTreeMap<String, ByteString>>) {
+    (secret.metadata.resource_version.clone(), secret.data.clone())
+}
+
+/// Whether the password of a Secret is a token of AWS that lives.
+pub fn is_alive(secret: &Secret) -> bool {
+    aws_double::issued(&password(secret)).is_some_and(|token| token.expires_at > jiff::Timestamp::now())
 }
 
 /// The spec of the samples, for a Secret of this name.
