@@ -78,6 +78,19 @@ pub enum LogFormat {
     Text,
 }
 
+/// A mistake on the command line as one line; clap writes a paragraph.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    let message = line.strip_prefix("error: ").unwrap_or(&line);
+    format!("{message}; see --help")
+}
+
 impl Options {
     /// The namespaces to serve; none means all of them.
     ///

@@ -52,7 +52,7 @@ impl Candidate {
             match timeout(RENEW_EVERY, self.try_once()).await {
                 Ok(Ok(holds)) => self.tell(&leading, holds),
                 Ok(Err(error)) => {
-                    warn!(lease = self.name, %error, "leader election: the Lease could not be read or written; trying again")
+                    warn!(lease = self.name, %error, "leader election: the Lease could not be read or written; trying again");
                 }
                 Err(_) => warn!(
                     lease = self.name,

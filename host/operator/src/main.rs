@@ -3,13 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ecr_secret_core::manifests::{self, Scope};
-use ecr_secret_operator::config::{Cli, Command};
+use ecr_secret_core::manifests::{self, DEFAULT_NAMESPACE, Installation, Scope};
+use ecr_secret_operator::config::{self, Cli, Command};
 use ecr_secret_operator::run::run;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return failed(&config::one_line(&error)),
+        // Help and version.
+        Err(error) => error.exit(),
+    };
     let ended = match cli.command {
         None | Some(Command::Run) => run(cli.options).await,
         Some(Command::Crds) => {
@@ -22,14 +27,25 @@ async fn main() -> ExitCode {
             } else {
                 Scope::Namespaces(names)
             };
-            print!("{}", manifests::rbac_yaml(&scope));
+            let namespace = match cli.options.namespace.as_str() {
+                "" => DEFAULT_NAMESPACE.to_owned(),
+                named => named.to_owned(),
+            };
+            let installation = Installation {
+                namespace,
+                scope,
+                ..Installation::default()
+            };
+            print!("{}", installation.rbac_yaml());
         }),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("ecr-secret-operator: {message}");
-            ExitCode::from(2)
-        }
+        Err(message) => failed(&message),
     }
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("ecr-secret-operator: {message}");
+    ExitCode::from(2)
 }

@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(7);
 const CONNECT: Duration = Duration::from_secs(5);
 /// A link that failed is tried again after this time.
 const LINK_RETRY: Duration = Duration::from_secs(10);
+/// An account waits so long for resources of its namespace that have not been looked at yet.
+const UNDECIDED_RETRY: Duration = Duration::from_secs(1);
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
@@ -260,11 +262,12 @@ impl Scope {
             world: Arc::clone(&self.context.world),
             wakers: Arc::clone(&self.wakers),
             gone: Box::new(move |kind, namespace, name| {
+                let (namespace, name) = (namespace.to_owned(), name.to_owned());
                 metrics.forget(&ResourceLabels {
                     kind,
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                })
+                    namespace,
+                    name,
+                });
             }),
             config_map_gone: Box::new(move |namespace, name| policies.forget(namespace, name)),
         }
@@ -285,6 +288,8 @@ impl Scope {
         self.wakers.ecr_secrets.connect(Some(ecr_queue));
         self.wakers.argo_secrets.connect(Some(argo_queue));
         self.wakers.accounts.connect(Some(account_queue));
+        // What was remembered as the leader of before is older than what the leader in between did.
+        self.context.world.forget_all();
         self.wakers.all(&self.context.world);
 
         let ended = move || {
@@ -329,6 +334,10 @@ impl Scope {
     async fn link(&self, mut wakes: mpsc::UnboundedReceiver<(String, String)>) {
         while let Some((namespace, name)) = wakes.recv().await {
             let context = &self.context;
+            if !context.world.undecided(&namespace).is_empty() {
+                self.wake_later(namespace, name, UNDECIDED_RETRY);
+                continue;
+            }
             if let Synced::Failed(why) = context
                 .accounts
                 .sync(&context.client, &context.world, &namespace, &name)
@@ -340,13 +349,17 @@ impl Scope {
                     why,
                     "a service account could not be linked; trying again"
                 );
-                let wakers = Arc::clone(&self.wakers);
-                tokio::spawn(async move {
-                    tokio::time::sleep(LINK_RETRY).await;
-                    wakers.accounts.wake((namespace, name));
-                });
+                self.wake_later(namespace, name, LINK_RETRY);
             }
         }
+    }
+
+    fn wake_later(&self, namespace: String, account: String, after: Duration) {
+        let again = Arc::clone(&self.wakers);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            again.accounts.wake((namespace, account));
+        });
     }
 
     /// New credentials may mend what failed: everything is looked at again.

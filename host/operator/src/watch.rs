@@ -107,6 +107,11 @@ impl Wakers {
     }
 }
 
+/// Takes a kind, a namespace and a name.
+pub type OnResourceGone = Box<dyn Fn(&'static str, &str, &str) + Send + Sync>;
+/// Takes a namespace and a name.
+pub type OnConfigMapGone = Box<dyn Fn(&str, &str) + Send + Sync>;
+
 /// One scope's watches.
 pub struct Watches {
     /// Speaks to the API server.
@@ -118,9 +123,9 @@ pub struct Watches {
     /// Who is woken.
     pub wakers: Arc<Wakers>,
     /// Told of a resource that is gone: its kind, namespace, name.
-    pub gone: Box<dyn Fn(&'static str, &str, &str) + Send + Sync>,
+    pub gone: OnResourceGone,
     /// Told of a `ConfigMap` that is gone: its namespace and name.
-    pub config_map_gone: Box<dyn Fn(&str, &str) + Send + Sync>,
+    pub config_map_gone: OnConfigMapGone,
 }
 
 impl Watches {
@@ -284,7 +289,8 @@ impl Watches {
                 if let Some(before) = before.as_ref().filter(|before| before.uid != after.uid) {
                     self.resource_gone::<K>(change, before);
                 }
-                if before.as_ref().is_none_or(|before| after.asks_anew(before)) {
+                let spoilt = || self.world.is_foreign_status(&after.uid, after.status);
+                if before.as_ref().is_none_or(|before| after.asks_anew(before)) || spoilt() {
                     self.wakers
                         .resource(K::model_kind(), &change.namespace, &change.name);
                 }

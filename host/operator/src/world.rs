@@ -2,7 +2,7 @@
 
 mod links;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{AccountLink, Decision, ResourceKind};
@@ -21,6 +21,9 @@ use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
 
 use crate::cache::Cache;
+
+/// How many of its own statuses of a resource the watch may show late.
+const STATUSES: usize = 4;
 
 /// Everything that is known within one scope: all namespaces, or one of those to be served.
 #[derive(Debug, Default)]
@@ -101,6 +104,8 @@ pub struct ResourceFacts {
     pub wanted_name: Option<String>,
     /// The links of the last status; none when the resource cannot be read.
     pub linked: Option<Linked>,
+    /// Digest of the last status.
+    pub status: u64,
 }
 
 /// A generated Secret and the service accounts that shall name it.
@@ -124,6 +129,8 @@ pub struct Memory {
     pub last_change: Option<(Timestamp, Cause)>,
     /// The status as we last wrote it, which a watch may not have shown us yet.
     pub status: Option<Status>,
+    /// Digests of the last statuses that we found or wrote: another one is somebody else's.
+    pub told: VecDeque<u64>,
     /// The links as last decided, which outweigh the status.
     pub linked: Option<Linked>,
     /// The Secret's name that the resource wants and somebody else has.
@@ -188,6 +195,29 @@ impl World {
     /// Changes what is remembered of a resource.
     pub fn remember(&self, uid: &str, change: impl FnOnce(&mut Memory)) {
         change(self.lock().entry(uid.to_owned()).or_default());
+    }
+
+    /// Forgets everything about all resources.
+    pub fn forget_all(&self) {
+        self.lock().clear();
+    }
+
+    /// Remembers a status that we found or are about to write, by its digest.
+    pub fn remember_status(&self, uid: &str, digest: u64) {
+        self.remember(uid, |memory| {
+            memory.told.retain(|told| *told != digest);
+            memory.told.push_back(digest);
+            if memory.told.len() > STATUSES {
+                memory.told.pop_front();
+            }
+        });
+    }
+
+    /// Whether a status is none of those that we lately found or wrote.
+    pub fn is_foreign_status(&self, uid: &str, digest: u64) -> bool {
+        let memories = self.lock();
+        let told = memories.get(uid).map(|memory| &memory.told);
+        told.is_some_and(|told| !told.is_empty() && !told.contains(&digest))
     }
 
     /// Forgets a resource that is gone.
@@ -313,6 +343,7 @@ impl ResourceFacts {
                 .and_then(|view| view.generated_secret_name)
                 .map(str::to_owned),
             linked: resource.map(|_| status.map(Linked::from).unwrap_or_default()),
+            status: status_digest(status),
         }
     }
 
@@ -353,6 +384,15 @@ impl From<&Status> for Linked {
     }
 }
 
+/// Tells one status from another.
+pub fn status_digest(status: Option<&Status>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    let text = serde_json::to_string(&status).unwrap_or_default(); // never fails: it is plain data
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn metadata_hash(meta: &ObjectMeta) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -377,22 +417,19 @@ pub fn secrets_of(
     namespace: &str,
     uid: &str,
 ) -> (Vec<OwnedSecret>, BTreeMap<String, Arc<SecretFacts>>) {
-    let mut owned = Vec::new();
+    let mut own = Vec::new();
     let mut others = BTreeMap::new();
     for (name, facts) in world.secrets.in_namespace(namespace) {
         match &facts.owner {
-            Some(owner) if owner.uid == uid => {
-                if !facts.deleting {
-                    owned.push(facts.owned.clone());
-                }
-            }
+            Some(owner) if owner.uid == uid && facts.deleting => {}
+            Some(owner) if owner.uid == uid => own.push(facts.owned.clone()),
             Some(_) => {
                 others.insert(name, facts);
             }
             None => {}
         }
     }
-    (owned, others)
+    (own, others)
 }
 
 /// The Secret with the youngest token.

@@ -20,24 +20,24 @@ use crate::writes;
 /// How many requests the clients have under way at a time.
 const CONCURRENCY: usize = 32;
 /// How long anything may take as a whole.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The resources, by namespace and name.
-pub struct Fleet {
+pub(crate) struct Fleet {
     names: Vec<(String, String)>,
 }
 
 /// How long the Secrets took.
-pub struct Measured {
+pub(crate) struct Measured {
     /// From the first request to the last Secret.
-    pub total: Duration,
+    pub(crate) total: Duration,
     /// From each resource to its Secret, sorted.
-    pub each: Vec<Duration>,
+    pub(crate) each: Vec<Duration>,
 }
 
 impl Measured {
     /// One line for people.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let at = |share: usize| self.each[(self.each.len() - 1) * share / 100].as_secs_f64();
         format!(
             "{:.2} s until the last Secret, p50 {:.3} s, p99 {:.3} s",
@@ -50,7 +50,11 @@ impl Measured {
 
 impl Fleet {
     /// Creates the namespaces, and waits until the controllers have made them ready.
-    pub async fn prepare(client: &Client, resources: usize, namespaces: usize) -> Result<Self> {
+    pub(crate) async fn prepare(
+        client: &Client,
+        resources: usize,
+        namespaces: usize,
+    ) -> Result<Self> {
         ensure!(
             resources > 0 && namespaces > 0,
             "at least one resource in one namespace"
@@ -114,7 +118,7 @@ impl Fleet {
     }
 
     /// The same writes by a client that does nothing else; everything is deleted again.
-    pub async fn bare(&self, client: &Client) -> Result<Measured> {
+    pub(crate) async fn bare(&self, client: &Client) -> Result<Measured> {
         self.create(client, |_, _| {}).await?;
         let started = Instant::now();
         let mut each: Vec<Duration> = stream::iter(&self.names)
@@ -150,7 +154,7 @@ impl Fleet {
     }
 
     /// Creates the resources and waits until a watch, begun before the first of them, has shown every Secret.
-    pub async fn operated(&self, client: &Client) -> Result<Measured> {
+    pub(crate) async fn operated(&self, client: &Client) -> Result<Measured> {
         let api: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
         let version = api
             .list(&ListParams::default().limit(1))
@@ -194,7 +198,7 @@ impl Fleet {
     }
 
     /// Waits until every resource's status says that its Secret is there.
-    pub async fn wait_until_told(&self, client: &Client) -> Result<()> {
+    pub(crate) async fn wait_until_told(&self, client: &Client) -> Result<()> {
         let api: Api<EcrSecret> = Api::all(client.clone());
         test_cluster::eventually(LIMIT, "every status", || async {
             let all = api
@@ -221,7 +225,10 @@ impl Fleet {
     }
 
     /// The `resourceVersion` of every generated Secret.
-    pub async fn versions(&self, client: &Client) -> Result<HashMap<(String, String), String>> {
+    pub(crate) async fn versions(
+        &self,
+        client: &Client,
+    ) -> Result<HashMap<(String, String), String>> {
         let api: Api<Secret> = Api::all(client.clone());
         let all = api.list_metadata(&ListParams::default()).await?;
         Ok(all

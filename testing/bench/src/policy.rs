@@ -11,7 +11,7 @@ const WARM_UP: usize = 1_000;
 const RUNS: usize = 20_000;
 
 /// Prints how long loading and evaluating the guest takes.
-pub fn measure(guest: &Path) -> Result<()> {
+pub(crate) fn measure(guest: &Path) -> Result<()> {
     let bytes = std::fs::read(guest)
         .with_context(|| format!("{}: run cargo xtask guests", guest.display()))?;
     let engine = Engine::new(EngineOptions::default())?;

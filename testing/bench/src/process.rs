@@ -1,4 +1,4 @@
-//! What a process used, from `/proc`, see proc_pid_stat(5) and proc_pid_status(5).
+//! What a process used, from `/proc`, see `proc_pid_stat(5)` and `proc_pid_status(5)`.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use test_stage::Operator;
 const TICKS: f64 = 100.0;
 
 /// What a process has used so far.
-pub struct Usage {
+pub(crate) struct Usage {
     /// The largest resident size, in MB (10^6 bytes).
-    pub peak_mb: f64,
+    pub(crate) peak_mb: f64,
     /// User and system time in seconds.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
 }
 
 /// Reads the usage of a process.
-pub fn usage(pid: u32) -> Result<Usage> {
+pub(crate) fn usage(pid: u32) -> Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let peak = status
         .lines()
@@ -41,9 +41,9 @@ pub fn usage(pid: u32) -> Result<Usage> {
 }
 
 /// Waits until the operator has looked at so many resources.
-pub async fn wait_for_reconciles(operator: &Operator, wanted: usize) -> Result<()> {
+pub(crate) async fn wait_for_reconciles(operator: &Operator, wanted: usize) -> Result<()> {
     test_cluster::eventually(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         "every resource is looked at",
         || async {
             let metrics = operator

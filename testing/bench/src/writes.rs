@@ -14,7 +14,7 @@ use serde_json::json;
 const DATA_BYTES: usize = 5_000;
 
 /// Writes what one resource needs.
-pub async fn bare(client: &Client, namespace: &str, name: &str) -> Result<()> {
+pub(crate) async fn bare(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let data = format!(
         r#"{{"auths":{{"{name}":{{"auth":"{}"}}}}}}"#,
         "x".repeat(DATA_BYTES)

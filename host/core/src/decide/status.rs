@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Plan, Problem};
 use crate::api::{
     AccountRef, CONDITION_ADJUSTED, CONDITION_LINKED, CONDITION_READY, Condition, ConditionStatus,
-    PHASE_UPDATED, PolicyStatus, Status,
+    PHASE_UPDATED, PolicyStatus, Status, Time,
 };
 use crate::reason::Reason;
 use crate::token::TokenWindow;
@@ -72,7 +72,6 @@ pub fn next_status(
             .map_or_else(|| now.into(), |before| before.last_transition_time);
     }
 
-    let written_now = outcome.secret.as_ref().is_some_and(|secret| secret.now);
     let expires_at = outcome
         .secret
         .as_ref()
@@ -80,11 +79,7 @@ pub fn next_status(
         .map(|window| window.expires_at.into());
     Status {
         phase: outcome.secret.as_ref().map(|_| PHASE_UPDATED.to_owned()),
-        last_updated_time: if written_now {
-            Some(now.into())
-        } else {
-            previous.and_then(|status| status.last_updated_time)
-        },
+        last_updated_time: last_updated(now, previous, outcome),
         observed_generation: generation,
         conditions,
         generated_secret_name: outcome.secret.as_ref().map(|secret| secret.name.clone()),
@@ -96,6 +91,20 @@ pub fn next_status(
         service_accounts: linked_accounts(plan, outcome),
         policy: outcome.policy.clone(),
         handled_refresh_request: outcome.handled_refresh_request.clone(),
+    }
+}
+
+/// When the Secret got its token. A Secret cannot be older than its token, so a write that a crash kept
+/// from the status is told by the next one.
+fn last_updated(now: Timestamp, previous: Option<&Status>, outcome: &Outcome) -> Option<Time> {
+    let written = outcome.secret.as_ref().filter(|secret| secret.now);
+    let issued = outcome.secret.as_ref().and_then(|secret| secret.window);
+    let issued = issued.map(|window| Time::from(window.issued_at));
+    match written {
+        Some(_) => issued.max(Some(now.into())),
+        None => issued
+            .min(Some(now.into()))
+            .max(previous.and_then(|status| status.last_updated_time)),
     }
 }
 

@@ -3,12 +3,12 @@
 //! What an account shall name is computed from all resources of its namespace, so a deletion that
 //! nobody saw heals at the next look. Writers of one account take turns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::AccountLink;
 use ecr_secret_core::api::{AccountUse, FIELD_MANAGER};
-use ecr_secret_core::links::link_patch;
+use ecr_secret_core::links::{Links, ledger, link_patch};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -33,8 +33,11 @@ pub enum Synced {
 /// The accounts that have been looked at.
 #[derive(Debug, Default)]
 pub struct Accounts {
-    known: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<Option<Verified>>>>>,
+    known: Mutex<HashMap<(String, String), Turn>>,
 }
+
+/// Writers of one account wait for it; it holds the last state that was seen to be right.
+type Turn = Arc<tokio::sync::Mutex<Option<Verified>>>;
 
 /// The last state of an account that was found or made right.
 #[derive(Debug, PartialEq)]
@@ -69,6 +72,7 @@ impl Accounts {
             return Synced::Missing;
         };
         let wanted = world.wanted_links(namespace, name);
+        let undecided = world.undecided(namespace);
         let nothing_ever = wanted.is_empty() && !facts.has_ledger;
         let unchanged = verified.as_ref().is_some_and(|verified| {
             verified.resource_version == facts.resource_version && verified.wanted == wanted
@@ -76,9 +80,9 @@ impl Accounts {
         if nothing_ever || unchanged {
             return Synced::Done;
         }
-        match bring_up_to_date(client, namespace, name, &wanted).await {
+        match bring_up_to_date(client, namespace, name, &wanted, &undecided).await {
             Ok(Some(resource_version)) => {
-                *verified = Some(Verified {
+                *verified = undecided.is_empty().then_some(Verified {
                     resource_version,
                     wanted,
                 });
@@ -95,12 +99,9 @@ async fn bring_up_to_date(
     namespace: &str,
     name: &str,
     wanted: &BTreeMap<String, AccountLink>,
+    undecided: &BTreeSet<String>,
 ) -> kube::Result<Option<String>> {
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let desired = wanted
-        .iter()
-        .map(|(secret, link)| (secret.clone(), uses(link)))
-        .collect();
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -110,6 +111,13 @@ async fn bring_up_to_date(
         let Some(account) = api.get_opt(name).await? else {
             return Ok(None);
         };
+        let mut desired: Links = ledger(&account.metadata);
+        desired.retain(|secret, _| undecided.contains(secret));
+        desired.extend(
+            wanted
+                .iter()
+                .map(|(secret, link)| (secret.clone(), uses(link))),
+        );
         let Some(operations) = link_patch(&account, &desired) else {
             return Ok(account.metadata.resource_version);
         };
@@ -122,7 +130,7 @@ async fn bring_up_to_date(
             Err(kube::Error::Api(status))
                 if matches!(status.code, 404 | 409 | 422) && attempt < ATTEMPTS =>
             {
-                attempt += 1
+                attempt += 1;
             }
             Err(error) => return Err(error),
         }

@@ -179,5 +179,5 @@ pub fn back_off<K: Kind>(
         .reconciled(Reason::ApiServerRefused.as_str());
     warn!(%error, failures, "a reconcile did not finish; trying again");
     let wait = Duration::from_millis(500) * 2u32.saturating_pow(failures.min(8) - 1);
-    controller::Action::requeue(wait.min(Duration::from_secs(60)))
+    controller::Action::requeue(wait.min(Duration::from_mins(1)))
 }

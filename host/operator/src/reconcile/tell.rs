@@ -14,7 +14,7 @@ use super::{Done, Error, Kind, Reconcile};
 use crate::context::Context;
 use crate::effects::{events, status};
 use crate::telemetry::metrics::ResourceLabels;
-use crate::world::{newest, place, secrets_of};
+use crate::world::{newest, place, secrets_of, status_digest};
 
 /// A link that failed is tried again after this time.
 const LINK_RETRY: SignedDuration = SignedDuration::from_secs(30);
@@ -24,8 +24,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 impl<K: Kind> Reconcile<'_, K> {
     pub(super) async fn tell(&self, uid: &str, done: &Done) -> Result<(), Error> {
         let (namespace, name) = place(self.resource);
-        let memory = self.context.world.memory(uid);
-        let before = memory.status.as_ref().or_else(|| self.resource.status());
+        let (context, world) = (self.context, &self.context.world);
+        let memory = world.memory(uid);
+        let shown = self.resource.status();
+        let before = memory.status.as_ref().or(shown);
         let after = next_status(
             self.now,
             self.resource.meta().generation,
@@ -33,8 +35,18 @@ impl<K: Kind> Reconcile<'_, K> {
             &done.plan,
             &done.outcome,
         );
-        let context = self.context;
-        status::write::<K>(&context.client, &namespace, &name, &after, before)
+        let found = status_digest(shown);
+        let stored = if world.is_foreign_status(uid, found) {
+            shown
+        } else {
+            before
+        };
+        if memory.told.is_empty() {
+            world.remember_status(uid, found);
+        }
+        // Before the write, as the watch may be faster than the answer.
+        world.remember_status(uid, status_digest(Some(&after)));
+        status::write::<K>(&context.client, &namespace, &name, &after, stored)
             .await
             .map_err(|source| self.failed("writing the status", source))?;
         if status::is_transition(before, &after) {

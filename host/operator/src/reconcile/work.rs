@@ -9,7 +9,7 @@ use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
 use ecr_secret_core::token::{Token, TokenWindow, seconds};
 use jiff::{SignedDuration, Timestamp};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::{Done, Error, Kind, Reconcile, Worked};
 use crate::aws::{Failure, Freshness, TokenKey};
@@ -98,44 +98,19 @@ impl<K: Kind> Reconcile<'_, K> {
                     };
                     match self.write(asked, target, &wanted, &request, token).await {
                         Ok(Written::Done) => {
-                            done.outcome.secret = Some(decide::Written {
-                                name: wanted.secret_name.clone(),
-                                window: Some(token.window()),
-                                now: true,
-                            });
-                            done.outcome.handled_refresh_request =
-                                asked.refresh_request.map(str::to_owned);
                             let good = decision.ok().filter(|good| *good == wanted);
                             world.remember(asked.uid, |memory| {
                                 memory.last_change = Some((self.now, cause));
                                 memory.decision = good.or(memory.decision.take());
                             });
-                            return self.finish(asked, done).await;
+                            return self.written(asked, done, wanted, token).await;
                         }
                         Ok(Written::Refused(problem)) => {
                             observed.taken.insert(wanted.secret_name, problem);
                         }
                         Ok(Written::Changed) => return Ok(Worked::Unsettled),
-                        Ok(Written::Ending) => {
-                            debug!(
-                                namespace = request.resource.namespace,
-                                "the namespace is being deleted: nothing is written any more"
-                            );
-                            return Ok(Worked::Ending);
-                        }
-                        Err(error) => {
-                            let Some(why) = refused(&error) else {
-                                return Err(self.failed("writing the Secret", error));
-                            };
-                            let message = format!(
-                                "the API server refuses Secret {}: {why}; change what it names",
-                                wanted.secret_name
-                            );
-                            done.outcome.problem =
-                                Some(Problem::new(Reason::ApiServerRefused, message));
-                            done.retry = Some(later(self.now, REFUSED_RETRY));
-                            return self.unfinished(asked, done).await;
-                        }
+                        Ok(Written::Ending) => return Ok(Worked::Ending),
+                        Err(error) => return self.not_written(asked, done, &wanted, error).await,
                     }
                 }
             }
@@ -237,6 +212,41 @@ impl<K: Kind> Reconcile<'_, K> {
         Ok(written)
     }
 
+    async fn written(
+        &self,
+        asked: &Asked<'_>,
+        mut done: Done,
+        wanted: Decision,
+        token: &Token,
+    ) -> Result<Worked, Error> {
+        done.outcome.secret = Some(decide::Written {
+            name: wanted.secret_name,
+            window: Some(token.window()),
+            now: true,
+        });
+        done.outcome.handled_refresh_request = asked.refresh_request.map(str::to_owned);
+        self.finish(asked, done).await
+    }
+
+    async fn not_written(
+        &self,
+        asked: &Asked<'_>,
+        mut done: Done,
+        wanted: &Decision,
+        error: kube::Error,
+    ) -> Result<Worked, Error> {
+        let Some(why) = refused(&error) else {
+            return Err(self.failed("writing the Secret", error));
+        };
+        let message = format!(
+            "the API server refuses Secret {}: {why}; change what it names",
+            wanted.secret_name
+        );
+        done.outcome.problem = Some(Problem::new(Reason::ApiServerRefused, message));
+        done.retry = Some(later(self.now, REFUSED_RETRY));
+        self.unfinished(asked, done).await
+    }
+
     /// Ends a plan that could not be carried out: the former Secret stays.
     async fn unfinished(&self, asked: &Asked<'_>, done: Done) -> Result<Worked, Error> {
         let plan = Plan {
@@ -249,6 +259,15 @@ impl<K: Kind> Reconcile<'_, K> {
     /// Links, then removes what is not wanted any more.
     async fn finish(&self, asked: &Asked<'_>, mut done: Done) -> Result<Worked, Error> {
         let handled = &mut done.outcome.handled_refresh_request;
+        // After a crash between the Secret and the status, the Secret alone tells.
+        if let (None, Some(secret), Some(request)) =
+            (&handled, &done.outcome.secret, asked.refresh_request)
+        {
+            let (namespace, _) = place(self.resource);
+            let stored = self.context.world.secrets.get(&namespace, &secret.name);
+            *handled = stored.and_then(|facts| facts.owned.refresh_request.clone());
+            handled.take_if(|answered| answered != request);
+        }
         if handled.is_none() {
             // The watch may not have shown us yet what we wrote ourselves.
             let remembered = self.context.world.memory(asked.uid).status;

@@ -1,6 +1,6 @@
 //! Which Secrets the service accounts shall name, by what is known of all resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_policy_model::AccountLink;
 
@@ -14,6 +14,9 @@ impl World {
             .into_iter()
             .flat_map(|cache| cache.in_namespace(namespace));
         for (_, facts) in resources {
+            if !self.is_decided(&facts) {
+                continue;
+            }
             let linked = self.linked(namespace, &facts);
             if linked.secret.is_empty() {
                 continue;
@@ -30,6 +33,28 @@ impl World {
             }
         }
         wanted
+    }
+
+    /// The Secrets of resources that have not been looked at since the start. Their status may be older
+    /// than a crash, so nobody knows yet who shall name them: what does, stays.
+    pub fn undecided(&self, namespace: &str) -> BTreeSet<String> {
+        let resources = [&self.ecr_secrets, &self.argo_secrets]
+            .into_iter()
+            .flat_map(|cache| cache.in_namespace(namespace));
+        let mut secrets = BTreeSet::new();
+        for (_, facts) in resources.filter(|(_, facts)| !self.is_decided(facts)) {
+            let (owned, _) = secrets_of(self, namespace, &facts.uid);
+            secrets.extend(owned.into_iter().map(|secret| secret.name));
+            secrets.extend(facts.linked.clone().map(|linked| linked.secret));
+        }
+        secrets.remove("");
+        secrets
+    }
+
+    fn is_decided(&self, facts: &ResourceFacts) -> bool {
+        let memories = self.lock();
+        let memory = memories.get(&facts.uid);
+        memory.is_some_and(|memory| memory.linked.is_some() || memory.status.is_some())
     }
 
     /// The links of a resource: as last decided, else as its status tells, else, when nobody can read
