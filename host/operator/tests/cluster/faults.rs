@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Stage, password, spec, state, text};
 
 /// Failures that somebody has to mend are retried after 10 s, then 20 s.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// Every way in which the double can fail, each for a region of its own, with the reason that it gives.
 fn modes() -> Vec<(&'static str, Fault, &'static str)> {

@@ -347,7 +347,7 @@ async fn a_replaced_policy_moves_the_secret_to_its_new_name_with_no_moment_witho
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_policy_is_deleted_its_last_decision_renews_on_even_in_a_new_process() {
     let stage = Stage::prepare().await;
-    stage.aws.set_token_life(Duration::from_secs(60));
+    stage.aws.set_token_life(Duration::from_mins(1));
     let mut operator = stage.start().await;
     stage
         .upload("named", MODULE, Stage::guest("team-prefix"))

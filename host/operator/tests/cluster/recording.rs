@@ -95,12 +95,14 @@ impl Recording {
         let mut named: (Vec<String>, Vec<String>) = Default::default();
         for (step, seen) in self.all().into_iter().enumerate() {
             match &seen {
-                Seen::Secret { name, valid: true } => drop(valid.insert(name.clone())),
+                Seen::Secret { name, valid: true } => {
+                    valid.insert(name.clone());
+                }
                 Seen::Secret { name, valid: false } | Seen::SecretGone { name } => {
-                    drop(valid.remove(name))
+                    valid.remove(name);
                 }
                 Seen::Account { name, pull, mount } if name == account => {
-                    named = (pull.clone(), mount.clone())
+                    named = (pull.clone(), mount.clone());
                 }
                 Seen::Account { .. } => {}
             }

@@ -37,7 +37,7 @@ pub struct Stage {
     pub namespace: String,
     pub aws: AwsDouble,
     pub setup: Setup,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Stage {
@@ -70,7 +70,7 @@ impl Stage {
             environment: aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             log: directory.path().join("operator.log"),
         };
-        Self { cluster, client, namespace, aws, setup, _directory: directory }
+        Self { cluster, client, namespace, aws, setup, directory }
     }
 
     /// A stage with a running operator.
@@ -136,7 +136,7 @@ impl Stage {
 
     /// Writes a file that lives as long as the stage; its path.
     pub fn file(&self, name: &str, text: &str) -> String {
-        let path = self._directory.path().join(name);
+        let path = self.directory.path().join(name);
         std::fs::write(&path, text).expect("the file is written");
         path.to_str().expect("a path of text").to_owned()
     }
