@@ -91,10 +91,18 @@ pub struct Observed {
 /// How young a token has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
-    /// The token must not have been issued before this time, UTC.
+    /// A token that was issued before this time, UTC, is not good enough. A time in the future means now.
     pub issued_after: Timestamp,
-    /// Whether a user asked: then a back-off after failures is not waited for.
+    /// Whether a user asked explicitly: then a wait after failures is cut short. The rate limit holds.
     pub force: bool,
+}
+
+impl Freshness {
+    /// Any token that is alive and not near its end.
+    pub const ANY: Self = Self {
+        issued_after: Timestamp::MIN,
+        force: false,
+    };
 }
 
 /// The next effect.

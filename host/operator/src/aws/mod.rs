@@ -29,6 +29,7 @@ mod region;
 
 pub use backoff::{Backoff, Waits};
 pub use broker::Broker;
+pub use ecr_secret_core::decide::Freshness;
 pub use environment::Environment;
 pub use options::{BrokerMetrics, BrokerOptions, Clock, Rate, Timeouts};
 
@@ -45,24 +46,6 @@ pub struct TokenKey {
     pub region: String,
     /// ECR or ECR Public.
     pub kind: RegistryKind,
-}
-
-/// How young a token must be to serve the asker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Freshness {
-    /// A token that was issued before this time is not good enough. A time in the future means now.
-    pub issued_after: Timestamp,
-    /// Try even during the wait after a failure: for an explicit request of a user. The rate limit
-    /// holds all the same.
-    pub force: bool,
-}
-
-impl Freshness {
-    /// Any token that is alive and not near its end.
-    pub const ANY: Self = Self {
-        issued_after: Timestamp::MIN,
-        force: false,
-    };
 }
 
 /// Why there is no token, and when asking again makes sense.

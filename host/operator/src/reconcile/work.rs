@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ecr_policy_model::{Decision, Request};
-use ecr_secret_core::decide::{self, Action, Asked, Observed, Outcome, Plan, Problem, decide};
+use ecr_secret_core::decide::{
+    self, Action, Asked, Freshness, Observed, Outcome, Plan, Problem, decide,
+};
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
@@ -12,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::info;
 
 use super::{Done, Error, Kind, Reconcile, Worked};
-use crate::aws::{Failure, Freshness, TokenKey};
+use crate::aws::{Failure, TokenKey};
 use crate::effects::accounts::Synced;
 use crate::effects::secret::{self, Written};
 use crate::policies::Verdict;
@@ -161,18 +163,10 @@ impl<K: Kind> Reconcile<'_, K> {
             .map_err(|source| self.failed("reading the policy", source))
     }
 
-    async fn fetch(
-        &self,
-        target: &Target,
-        freshness: decide::Freshness,
-    ) -> Result<Arc<Token>, Failure> {
+    async fn fetch(&self, target: &Target, freshness: Freshness) -> Result<Arc<Token>, Failure> {
         let key = TokenKey {
             region: target.region.to_string(),
             kind: target.kind,
-        };
-        let freshness = Freshness {
-            issued_after: freshness.issued_after,
-            force: freshness.force,
         };
         self.context.broker.token(&key, freshness).await
     }
