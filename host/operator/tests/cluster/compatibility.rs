@@ -12,13 +12,21 @@ async fn the_sample_becomes_a_docker_registry_secret_byte_for_byte() {
     let (stage, _operator) = Stage::with_operator().await;
     stage.create("ecr-secret", spec("ecr-docker-secret")).await;
     let secret = stage.secret("ecr-docker-secret").await;
-    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+    assert_eq!(
+        secret.type_.as_deref(),
+        Some("kubernetes.io/dockerconfigjson")
+    );
     assert_eq!(secret.data.as_ref().unwrap().len(), 1);
     let password = password(&secret);
     let auth = STANDARD.encode(format!("AWS:{password}"));
-    let expected = format!(r#"{{"auths":{{"{REGISTRY}":{{"username":"AWS","password":"{password}","auth":"{auth}"}}}}}}"#);
+    let expected = format!(
+        r#"{{"auths":{{"{REGISTRY}":{{"username":"AWS","password":"{password}","auth":"{auth}"}}}}}}"#
+    );
     assert_eq!(text(&secret, ".dockerconfigjson"), expected);
-    assert!(aws_double::issued(&password).is_some(), "the password is the one that AWS gave");
+    assert!(
+        aws_double::issued(&password).is_some(),
+        "the password is the one that AWS gave"
+    );
 
     let status = stage.ready("ecr-secret", "Refreshed").await;
     assert_eq!(status.phase.as_deref(), Some("Updated"));
@@ -32,12 +40,28 @@ async fn an_argo_resource_becomes_a_repository_secret_with_six_keys() {
         "apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "ArgoHelmRepoSecret", "metadata": { "name": "charts" },
         "spec": { "generated_secret_name": "argo-charts", "url": REGISTRY, "frequency": "10h", "region": "us-east-2" },
     });
-    stage.argo_resources().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    stage
+        .argo_resources()
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(object).unwrap(),
+        )
+        .await
+        .unwrap();
     let secret = stage.secret("argo-charts").await;
     assert_eq!(secret.type_.as_deref(), Some("Opaque"));
-    assert_eq!(secret.metadata.labels.as_ref().unwrap()["argocd.argoproj.io/secret-type"], "repository");
+    assert_eq!(
+        secret.metadata.labels.as_ref().unwrap()["argocd.argoproj.io/secret-type"],
+        "repository"
+    );
     assert_eq!(secret.data.as_ref().unwrap().len(), 6);
-    for (key, value) in [("username", "AWS"), ("url", REGISTRY), ("type", "helm"), ("enableOCI", "true"), ("name", "argo-charts")] {
+    for (key, value) in [
+        ("username", "AWS"),
+        ("url", REGISTRY),
+        ("type", "helm"),
+        ("enableOCI", "true"),
+        ("name", "argo-charts"),
+    ] {
         assert_eq!(text(&secret, key), value, "{key}");
     }
     assert!(aws_double::issued(&text(&secret, "password")).is_some());
@@ -52,35 +76,55 @@ async fn a_region_or_account_that_does_not_exist_is_admitted_and_told_and_harms_
     stage.create("good", spec("good")).await;
     stage.secret("good").await;
     let status = stage.status("bad-region", "Ready is False", |status| {
-        status.condition("Ready").is_some_and(|ready| ready.status.as_str() == "False")
+        status
+            .condition("Ready")
+            .is_some_and(|ready| ready.status.as_str() == "False")
     });
     let status = status.await;
     let ready = status.condition("Ready").unwrap();
     assert!(ready.message.contains("xx-invalid-99"), "{}", ready.message);
     assert!(stage.secrets().get_opt("never").await.unwrap().is_none());
-    assert_eq!(stage.ready("good", "Refreshed").await.phase.as_deref(), Some("Updated"));
+    assert_eq!(
+        stage.ready("good", "Refreshed").await.phase.as_deref(),
+        Some("Updated")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_go_duration_of_the_contract_is_accepted_and_mistakes_are_told() {
     let (stage, _operator) = Stage::with_operator().await;
-    for (number, frequency) in ["10h", "1h30m", "10s", "1.5h", "90m"].into_iter().enumerate() {
+    for (number, frequency) in ["10h", "1h30m", "10s", "1.5h", "90m"]
+        .into_iter()
+        .enumerate()
+    {
         let name = format!("good-{number}");
         let mut spec = spec(&name);
         spec["frequency"] = json!(frequency);
         stage.create(&name, spec).await;
         let status = stage.ready(&name, "Refreshed").await;
-        assert!(status.condition("Adjusted").is_none(), "{frequency}: {:?}", status.conditions);
+        assert!(
+            status.condition("Adjusted").is_none(),
+            "{frequency}: {:?}",
+            status.conditions
+        );
     }
-    for (number, frequency) in ["300ms", "1µs", "0s", "-1h", "garbage"].into_iter().enumerate() {
+    for (number, frequency) in ["300ms", "1µs", "0s", "-1h", "garbage"]
+        .into_iter()
+        .enumerate()
+    {
         let name = format!("odd-{number}");
         let mut spec = spec(&name);
         spec["frequency"] = json!(frequency);
         stage.create(&name, spec).await;
         let status = stage.ready(&name, "Refreshed").await;
-        let adjusted = status.condition("Adjusted").unwrap_or_else(|| panic!("{frequency}: no word of it"));
+        let adjusted = status
+            .condition("Adjusted")
+            .unwrap_or_else(|| panic!("{frequency}: no word of it"));
         assert_eq!(adjusted.reason, "InvalidFrequency");
-        assert!(status.next_refresh_time.unwrap() < status.expires_at.unwrap(), "{frequency}");
+        assert!(
+            status.next_refresh_time.unwrap() < status.expires_at.unwrap(),
+            "{frequency}"
+        );
     }
 }
 
@@ -90,19 +134,34 @@ async fn a_deleted_secret_comes_back_and_an_edited_one_is_repaired_with_the_same
     stage.create("a", spec("a")).await;
     let first = stage.secret("a").await;
     stage.ready("a", "Refreshed").await;
-    stage.secrets().delete("a", &DeleteParams::default()).await.unwrap();
+    stage
+        .secrets()
+        .delete("a", &DeleteParams::default())
+        .await
+        .unwrap();
     let second = stage.secret("a").await;
     assert_ne!(first.metadata.uid, second.metadata.uid);
 
     let junk = json!({ "data": { ".dockerconfigjson": STANDARD.encode("{}") } });
-    stage.secrets().patch("a", &PatchParams::default(), &Patch::Merge(junk)).await.unwrap();
+    stage
+        .secrets()
+        .patch("a", &PatchParams::default(), &Patch::Merge(junk))
+        .await
+        .unwrap();
     let api = stage.secrets();
     eventually(SOON, "the edited Secret is repaired", || async {
         let secret = api.get("a").await.ok()?;
         (secret.data == first.data).then_some(())
     })
     .await;
-    assert_eq!(stage.aws.counts().of(aws_double::Action::EcrGetAuthorizationToken), 1, "one token served all of it");
+    assert_eq!(
+        stage
+            .aws
+            .counts()
+            .of(aws_double::Action::EcrGetAuthorizationToken),
+        1,
+        "one token served all of it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,10 +169,17 @@ async fn deleting_the_resource_deletes_its_secret_and_creating_it_anew_makes_a_n
     let (stage, _operator) = Stage::with_operator().await;
     stage.create("a", spec("a")).await;
     let first = stage.secret("a").await;
-    stage.resources().delete("a", &DeleteParams::default()).await.unwrap();
+    stage
+        .resources()
+        .delete("a", &DeleteParams::default())
+        .await
+        .unwrap();
     let api = stage.secrets();
     // A garbage collector that has not seen the CRD yet looks for new kinds every 30 s.
-    eventually(3 * SOON, "the Secret is collected", || async { api.get_opt("a").await.ok().filter(Option::is_none) }).await;
+    eventually(3 * SOON, "the Secret is collected", || async {
+        api.get_opt("a").await.ok().filter(Option::is_none)
+    })
+    .await;
     stage.create("a", spec("a")).await;
     assert_ne!(stage.secret("a").await.metadata.uid, first.metadata.uid);
 }
@@ -125,7 +191,14 @@ async fn the_originals_secret_is_taken_over_in_place() {
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": { "name": "a" },
         "stringData": { ".dockerconfigjson": json!({ "auths": { REGISTRY: { "username": "AWS", "password": "old", "auth": STANDARD.encode("AWS:old") } } }).to_string() },
     });
-    let before = stage.secrets().create(&PostParams::default(), &serde_json::from_value(old).unwrap()).await.unwrap();
+    let before = stage
+        .secrets()
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(old).unwrap(),
+        )
+        .await
+        .unwrap();
     stage.create("a", spec("a")).await;
     let _operator = stage.start().await;
     stage.ready("a", "Refreshed").await;
@@ -140,11 +213,25 @@ async fn odd_resources_of_the_original_get_conditions() {
     let (stage, _operator) = Stage::with_operator().await;
     stage.create("empty", json!({})).await;
     let status = stage.ready("empty", "InvalidSpec").await;
-    assert!(status.condition("Ready").unwrap().message.contains("spec.ecr_registry"));
-    let api: kube::Api<kube::api::DynamicObject> =
-        kube::Api::namespaced_with(stage.client.clone(), &stage.namespace, &kube::api::ApiResource::erase::<ecr_secret_core::api::EcrSecret>(&()));
+    assert!(
+        status
+            .condition("Ready")
+            .unwrap()
+            .message
+            .contains("spec.ecr_registry")
+    );
+    let api: kube::Api<kube::api::DynamicObject> = kube::Api::namespaced_with(
+        stage.client.clone(),
+        &stage.namespace,
+        &kube::api::ApiResource::erase::<ecr_secret_core::api::EcrSecret>(&()),
+    );
     let without: Value = json!({ "apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "Secret", "metadata": { "name": "without" } });
-    api.create(&PostParams::default(), &serde_json::from_value(without).unwrap()).await.unwrap();
+    api.create(
+        &PostParams::default(),
+        &serde_json::from_value(without).unwrap(),
+    )
+    .await
+    .unwrap();
     stage.ready("without", "InvalidSpec").await;
 }
 
@@ -155,10 +242,35 @@ async fn short_names_the_category_and_the_columns_are_there() {
     stage.ready("a", "Refreshed").await;
     let namespace = stage.namespace.as_str();
     for name in ["secrets.ecr.mobb.redhat.com", "ecrsec", "ecr"] {
-        let table = stage.cluster.run_kubectl(&["get", name, "-n", namespace]).unwrap();
-        for word in ["SECRET", "REGISTRY", "READY", "REASON", "EXPIRES", "NEXT REFRESH", "POLICY", "generated", REGISTRY, "True", "Refreshed"] {
+        let table = stage
+            .cluster
+            .run_kubectl(&["get", name, "-n", namespace])
+            .unwrap();
+        for word in [
+            "SECRET",
+            "REGISTRY",
+            "READY",
+            "REASON",
+            "EXPIRES",
+            "NEXT REFRESH",
+            "POLICY",
+            "generated",
+            REGISTRY,
+            "True",
+            "Refreshed",
+        ] {
             assert!(table.contains(word), "{name}: no {word} in\n{table}");
         }
     }
-    stage.cluster.run_kubectl(&["wait", "ecrsec/a", "-n", namespace, "--for=condition=Ready", "--timeout=10s"]).unwrap();
+    stage
+        .cluster
+        .run_kubectl(&[
+            "wait",
+            "ecrsec/a",
+            "-n",
+            namespace,
+            "--for=condition=Ready",
+            "--timeout=10s",
+        ])
+        .unwrap();
 }

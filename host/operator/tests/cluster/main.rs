@@ -11,11 +11,22 @@
 )]
 
 mod accounts;
+mod command_line;
 mod compatibility;
+mod crash;
+mod credentials;
 mod faults;
+mod interruptions;
+mod leader;
+mod log;
+mod operation;
 mod ownership;
 mod policies;
-mod recording;
+mod proxy;
 mod readme;
+mod recording;
+mod renewal;
+mod round;
+mod scope;
 mod support;
 mod unreadable;
