@@ -48,7 +48,12 @@ pub async fn run(options: Options) -> Result<(), String> {
     logging::init(options.log_format, &options.log_level)?;
     let mut config = Config::infer()
         .await
-        .map_err(|error| format!("no cluster: {error}; set KUBECONFIG or run in a pod"))?;
+        .map_err(|error| {
+            // Further lines would quote the file, and there may be a token in it.
+            let error = error.to_string();
+            let error = error.lines().next().unwrap_or_default();
+            format!("no cluster: {error}; set KUBECONFIG or run in a pod")
+        })?;
     config.connect_timeout = Some(CONNECT);
     let own_namespace = if options.namespace.is_empty() {
         config.default_namespace.clone()
