@@ -3,6 +3,7 @@ use ecr_policy_model::AccountLink;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::Status;
 
 const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;
@@ -325,4 +326,37 @@ proptest! {
             prop_assert!(plan.remove.is_empty());
         }
     }
+}
+
+#[test]
+fn a_write_that_a_crash_kept_from_the_status_is_told_by_the_next_one() {
+    let plan = Case::new(vec![owned("a", HOUR)]).decide();
+    let secret = Written {
+        name: "a".into(),
+        window: Some(window(HOUR)),
+        now: false,
+    };
+    let outcome = Outcome {
+        secret: Some(secret.clone()),
+        ..Outcome::default()
+    };
+    let told = |previous: Option<i64>, outcome: &Outcome| {
+        let previous = previous.map(|second| Status {
+            last_updated_time: Some(at(second).into()),
+            ..Status::default()
+        });
+        let status = next_status(at(NOW), Some(1), previous.as_ref(), &plan, outcome);
+        status.last_updated_time.unwrap().timestamp()
+    };
+    assert_eq!(told(None, &outcome), at(NOW - HOUR));
+    assert_eq!(told(Some(NOW - 11 * HOUR), &outcome), at(NOW - HOUR));
+    assert_eq!(told(Some(NOW - 60), &outcome), at(NOW - 60));
+    let written = Outcome {
+        secret: Some(Written {
+            now: true,
+            ..secret
+        }),
+        ..Outcome::default()
+    };
+    assert_eq!(told(Some(NOW - 60), &written), at(NOW));
 }
