@@ -119,6 +119,8 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
         .total_memories(times(limits.memories))
         .total_tables(times(limits.tables))
         .total_gc_heaps(times(1))
+        // No call is asynchronous, so none gets a stack of its own. The default reserves 1000 of them.
+        .total_stacks(0)
         .max_memories_per_module(1)
         .max_tables_per_module(count(limits.tables))
         .table_elements(limits.table_elements)

@@ -83,11 +83,14 @@ impl Engine {
     /// imports and exports, declared sizes, code, types.
     pub fn load(&self, bytes: &[u8]) -> Result<Policy, LoadError> {
         let engine = &self.shared.wasmtime;
-        let Inspection { interface, wasi } = inspect(bytes, &self.shared.options.limits)?;
+        let Inspection {
+            interface,
+            uses_wasi,
+        } = inspect(bytes, &self.shared.options.limits)?;
         let component = compile(engine, bytes)?;
         let mut linker = Linker::<State>::new(engine);
-        if !wasi.is_empty() {
-            wasi::link(engine, &mut linker, &component, &wasi)
+        if uses_wasi {
+            wasi::link(engine, &mut linker, &component)
                 .map_err(|error| mismatch(interface, &error))?;
         }
         let prepared = match interface {

@@ -1,6 +1,7 @@
 //! Turns what wasmtime says into a typed error.
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::{EvaluationError, Limits, text};
 
@@ -19,6 +20,15 @@ const RESULT_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted"
 const HANDLES: &str = "store handle limit exceeded";
 const INSTANCES: &str = "resource limit exceeded: ";
 
+/// The parts of wasmtime-wasi's messages for calls that break the rules of WASI.
+const WASI_MISUSE: [&str; 4] = [
+    // Of random bytes.
+    "requested len",
+    "Buffer too large",
+    "cannot write more zeroes",
+    "empty poll list",
+];
+
 /// The typed error for `error`. `log` is what the guest wrote, which holds the message of a panic.
 pub(crate) fn classify(
     error: &wasmtime::Error,
@@ -31,6 +41,12 @@ pub(crate) fn classify(
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return of_trap(*trap, limits, log);
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        // The end of the process, which for a policy is a failure whatever the status.
+        let how = if *status == 0 { "success" } else { "failure" };
+        let message = format!("it ended the process with {how} in place of an answer");
+        return EvaluationError::Trap { message };
     }
     let message = text::one_line(&format!("{error:#}"), text::MESSAGE_BYTES);
     if message.contains(RESULT_TOO_LARGE) {
@@ -48,6 +64,13 @@ pub(crate) fn classify(
     } else if error.is::<PoolConcurrencyLimitError>() {
         // There is a place for every slot, so this is a component with more parts than its share.
         EvaluationError::InstanceLimit { message }
+    } else if error.is::<ResourceTableError>()
+        || WASI_MISUSE.iter().any(|part| message.contains(part))
+    {
+        let message = format!("a call of WASI failed: {message}");
+        EvaluationError::Trap {
+            message: text::one_line(&message, text::MESSAGE_BYTES),
+        }
     } else if phase == Phase::Instantiate {
         EvaluationError::LinkFailed { message }
     } else {

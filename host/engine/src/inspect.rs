@@ -23,8 +23,8 @@ const PAGE: u64 = 64 << 10;
 pub(crate) struct Inspection {
     /// The version of the interface that it exports.
     pub(crate) interface: Interface,
-    /// The names of the WASI interfaces that it imports, as it writes them.
-    pub(crate) wasi: Vec<String>,
+    /// Whether it imports interfaces of WASI, all of which are allowed.
+    pub(crate) uses_wasi: bool,
 }
 
 /// Checks everything that can be checked without compiling.
@@ -39,9 +39,12 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadE
         return Err(LoadError::NotAComponent { found });
     }
     let names = scan(bytes, limits)?;
-    let wasi = check_imports(names.imports)?;
+    let uses_wasi = check_imports(&names.imports)?;
     let interface = check_exports(&names.exports)?;
-    Ok(Inspection { interface, wasi })
+    Ok(Inspection {
+        interface,
+        uses_wasi,
+    })
 }
 
 /// What the bytes are, when they are no component in the binary format.
@@ -186,23 +189,23 @@ fn damaged(error: wasmparser::BinaryReaderError) -> LoadError {
     }
 }
 
-/// Checks the imports against the allow list, and returns those that are of WASI.
-fn check_imports(imports: Vec<&str>) -> Result<Vec<String>, LoadError> {
+/// Checks the imports against the allow list, and tells whether any is of WASI.
+fn check_imports(imports: &[&str]) -> Result<bool, LoadError> {
     // A wrong version of our own package explains all else that is wrong, so it comes first.
-    for name in &imports {
+    for name in imports {
         if is_ours(name) && Interface::of_version(version(name)).is_none() {
             return Err(mismatch(name));
         }
     }
-    let mut wasi = Vec::new();
+    let mut uses_wasi = false;
     for name in imports {
         if wasi::is_allowed(name) {
-            wasi.push(name.to_owned());
+            uses_wasi = true;
         } else if !is_our_types(name) {
             return Err(LoadError::ImportDenied { name: shown(name) });
         }
     }
-    Ok(wasi)
+    Ok(uses_wasi)
 }
 
 /// Finds the version of the interface that the module exports.

@@ -24,10 +24,16 @@
 //! instance. A module that imports anything else is refused by name. So the same module and the
 //! same request give the same answer and the same fuel on every machine.
 //!
+//! A module without imports gets nothing at all, and pays for nothing. One that was built with `std` for
+//! `wasm32-wasip2` imports WASI, which `wasmtime-wasi` serves with nothing granted: it can write to
+//! a bounded log, and everything else is empty, fixed, or ends the evaluation.
+//!
 //! # Threads
 //! [`Engine::load`] and [`Policy::evaluate`] block the calling thread: for the time of a compilation,
 //! and for at most the limits' wall time and the wait for a slot. Call them from a thread that
-//! may block (`tokio::task::spawn_blocking`) and that has a stack of 1 MiB or more.
+//! may block (`tokio::task::spawn_blocking`) and that has a stack of 1 MiB or more. On a thread that runs
+//! asynchronous tasks they panic when the module uses WASI: `wasmtime-wasi` enters the thread's tokio runtime
+//! there, or one that it starts where there is none. A module without imports needs no runtime.
 //!
 //! # Errors
 //! Each error has a stable word, [`LoadError::reason`] or [`EvaluationError::reason`], that goes into a

@@ -172,14 +172,17 @@ impl Policy {
         };
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
+        let (memory_bytes, table_elements) =
+            (state.limiter.memory_bytes, state.limiter.table_elements);
+        let log = state.into_log();
         let usage = Usage {
             wall_time: started.elapsed(),
             fuel: limits.fuel.saturating_sub(left),
-            memory_bytes: state.limiter.memory_bytes,
-            table_elements: state.limiter.table_elements,
-            log_bytes: state.log.written,
+            memory_bytes,
+            table_elements,
+            log_bytes: log.written,
         };
-        let log = state.log.into_text();
+        let log = log.into_text();
         let outcome = outcome
             .map(v1::verdict)
             .map_err(|(error, phase)| classify(&error, phase, limits, &log));

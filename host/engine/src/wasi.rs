@@ -1,25 +1,51 @@
 //! WASI 0.2 for guests that were built with `std`, with nothing granted.
 //!
-//! A guest for `wasm32-wasip2` imports WASI whether it uses it or not. What it gets here is not the machine's:
-//! an empty environment, an input at its end, outputs that go to the bounded log, a clock that stands at the
-//! request's time, and random numbers that follow from the request. There is no file system, no socket and no
-//! way to wait. Every other function of a permitted interface ends the evaluation with its name.
+//! A guest for `wasm32-wasip2` imports WASI whether it uses it or not. `wasmtime-wasi` serves it, set up so
+//! that nothing of the machine is in reach: an empty environment, an input at its end, outputs that go to the
+//! bounded log, a clock that stands at the request's time, and random numbers that follow from the request.
+//! Only the interfaces of the list here are linked, so sockets and HTTP do not exist.
 //!
-//! This is not `wasmtime-wasi`, which serves real files and sockets on an async runtime: what a policy gets
-//! has to be deterministic, synchronous and bounded, and there is less to trust if the rest does not exist.
+//! Three things are not `wasmtime-wasi`'s, because its own would not keep what a policy promises:
+//! - the outputs: its pipe fails when it is full, and its stream over an asynchronous writer buffers without
+//!   a bound on the host (GHSA-5m8g-xhq4-4h93). See [`output`].
+//! - the monotonic clock: its pollables sleep on the host's clock, where no fuel and no epoch ends them. See
+//!   [`clock`].
+//! - `wasi:filesystem/types`: every function in it ends the evaluation with its name. A guest's C library
+//!   imports it, and without an open directory it has nothing to call it with.
 
-mod io;
-mod system;
+mod clock;
+mod context;
+mod output;
+mod random;
+
+pub(crate) use context::{Grant, Wasi};
+pub(crate) use output::Log;
 
 use wasmtime::{
     Engine, Result,
-    component::{Component, Linker, LinkerInstance, ResourceType, types::ComponentItem},
+    component::{
+        Component, HasData, Linker, LinkerInstance, ResourceTable, ResourceType,
+        types::ComponentItem,
+    },
 };
+use wasmtime_wasi::{
+    cli::{WasiCli, WasiCliView},
+    clocks::{WasiClocks, WasiClocksView},
+    filesystem::{WasiFilesystem, WasiFilesystemView},
+    p2::{
+        DynInputStream, DynOutputStream, IoError,
+        bindings::{
+            cli, clocks,
+            filesystem::{preopens, types::Descriptor, types::DirectoryEntryStream},
+            random as numbers,
+            sync::io::{poll, streams},
+        },
+    },
+    random::{WasiRandom, WasiRandomView},
+};
+use wasmtime_wasi_io::bindings::wasi::io::error;
 
 use crate::{EvaluationError, state::State};
-
-/// A resource of which no guest ever gets a handle.
-pub(crate) enum Nothing {}
 
 /// The interfaces that a guest may import, in any version 0.2.x.
 const ALLOWED: [&str; 20] = [
@@ -42,9 +68,12 @@ const ALLOWED: [&str; 20] = [
     "wasi:random/insecure",
     "wasi:random/insecure-seed",
     // The C library of a guest asks for the open directories as it starts, and is told that there are none.
-    "wasi:filesystem/types",
     "wasi:filesystem/preopens",
+    FILES,
 ];
+
+/// The one interface of the list that is only there to be imported.
+const FILES: &str = "wasi:filesystem/types";
 
 /// Whether a guest may import `name`, for instance `wasi:io/streams@0.2.6`.
 pub(crate) fn is_allowed(name: &str) -> bool {
@@ -53,49 +82,61 @@ pub(crate) fn is_allowed(name: &str) -> bool {
     })
 }
 
-/// Defines what `component` imports of the interfaces `names`, under exactly the names that it uses.
+/// What the functions of `wasi:io` work on.
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Defines the interfaces of the list. wasmtime finds them for an import of any version 0.2.x.
 pub(crate) fn link(
     engine: &Engine,
     linker: &mut Linker<State>,
     component: &Component,
-    names: &[String],
 ) -> Result<()> {
-    // A definition replaces the stub of the same name.
-    linker.allow_shadowing(true);
-    let component = component.component_type();
-    for (name, import) in component.imports(engine) {
-        if !names.iter().any(|allowed| allowed == name) {
+    let l = linker;
+    error::add_to_linker::<State, Io>(l, |state| state.wasi().table())?;
+    poll::add_to_linker::<State, Io>(l, |state| state.wasi().table())?;
+    streams::add_to_linker::<State, Io>(l, |state| state.wasi().table())?;
+    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<State, clock::Monotonic>(l, State::wasi)?;
+    numbers::random::add_to_linker::<State, WasiRandom>(l, State::random)?;
+    numbers::insecure::add_to_linker::<State, WasiRandom>(l, State::random)?;
+    numbers::insecure_seed::add_to_linker::<State, WasiRandom>(l, State::random)?;
+    preopens::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    refuse_files(engine, l, component)
+}
+
+/// Defines what `component` imports of [`FILES`], so that it can be linked but not called.
+fn refuse_files(engine: &Engine, linker: &mut Linker<State>, component: &Component) -> Result<()> {
+    for (name, import) in component.component_type().imports(engine) {
+        let interface = name.split_once('@').map(|(interface, _)| interface);
+        let ComponentItem::ComponentInstance(import) = import.ty else {
             continue;
-        }
-        let mut instance = linker.instance(name)?;
-        if let ComponentItem::ComponentInstance(import) = import.ty {
+        };
+        if interface == Some(FILES) {
+            let mut instance = linker.instance(name)?;
             for (item, export) in import.exports(engine) {
-                stub(&mut instance, name, item, &export.ty)?;
+                refuse(&mut instance, name, item, &export.ty)?;
             }
-        }
-        let interface = name
-            .split_once('@')
-            .map_or(name, |(interface, _)| interface);
-        if !io::define(&mut instance, interface)? {
-            system::define(&mut instance, interface)?;
         }
     }
     Ok(())
 }
 
-/// The resource of a name. An interface that uses a resource of another one repeats it as its own, so
-/// the name alone has to tell. None of them has data that a destructor would have to drop.
-fn resource(name: &str) -> ResourceType {
-    match name {
-        "pollable" => ResourceType::host::<io::Pollable>(),
-        "input-stream" => ResourceType::host::<io::InputStream>(),
-        "output-stream" => ResourceType::host::<io::OutputStream>(),
-        _ => ResourceType::host::<Nothing>(),
-    }
-}
-
-/// A resource, or a function that ends the evaluation.
-fn stub(
+/// Defines a function that ends the evaluation, or the resource that wasmtime-wasi has under this name.
+fn refuse(
     linker: &mut LinkerInstance<'_, State>,
     interface: &str,
     item: &str,
@@ -111,7 +152,17 @@ fn stub(
                 .into())
             })
         }
-        ComponentItem::Resource(_) => linker.resource(item, resource(item), |_, _| Ok(())),
+        // No guest ever gets a handle of the first two, and the others are dropped where they are made.
+        ComponentItem::Resource(_) => {
+            let resource = match item {
+                "descriptor" => ResourceType::host::<Descriptor>(),
+                "directory-entry-stream" => ResourceType::host::<DirectoryEntryStream>(),
+                "input-stream" => ResourceType::host::<DynInputStream>(),
+                "output-stream" => ResourceType::host::<DynOutputStream>(),
+                _ => ResourceType::host::<IoError>(),
+            };
+            linker.resource(item, resource, |_, _| Ok(()))
+        }
         _ => Ok(()),
     }
 }

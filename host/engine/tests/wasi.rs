@@ -5,7 +5,7 @@
 mod support;
 
 use ecr_policy_model::{Refresh, Request};
-use ecr_secret_engine::{EvaluationError, Limits, Run};
+use ecr_secret_engine::{Allocation, Engine, EngineOptions, EvaluationError, Limits, Run};
 use support::{
     NAMED, WIT, component, engine, engine_with, failure, load, patient, request, success,
 };
@@ -14,7 +14,10 @@ use support::{
 const WASI: &str = r"
 package wasi:io@0.2.6 {
   interface error { resource error { to-debug-string: func() -> string; } }
-  interface poll { resource pollable { ready: func() -> bool; block: func(); } }
+  interface poll { 
+    resource pollable { ready: func() -> bool; block: func(); }
+    poll: func(in: list<borrow<pollable>>) -> list<u32>;
+  }
   interface streams {
     use error.{error};
     use poll.{pollable};
@@ -23,6 +26,7 @@ package wasi:io@0.2.6 {
     resource output-stream {
       check-write: func() -> result<u64, stream-error>;
       blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>;
+      write-zeroes: func(len: u64) -> result<_, stream-error>;
       subscribe: func() -> pollable;
     }
   }
@@ -68,10 +72,13 @@ const IMPORTS: &str = r#"
   (import "wasi:io/streams@0.2.6" "[method]output-stream.check-write" (func $check (param i32 i32)))
   (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush"
     (func $write (param i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.6" "[method]output-stream.write-zeroes"
+    (func $zeroes (param i32 i64 i32)))
   (import "wasi:io/streams@0.2.6" "[method]output-stream.subscribe"
     (func $subscribe (param i32) (result i32)))
   (import "wasi:io/streams@0.2.6" "[resource-drop]output-stream" (func $drop (param i32)))
   (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))
+  (import "wasi:io/poll@0.2.6" "poll" (func $poll (param i32 i32 i32)))
   (import "wasi:clocks/wall-clock@0.2.6" "now" (func $wall (param i32)))
   (import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $now (result i64)))
   (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration"
@@ -211,6 +218,20 @@ fn a_sleep_is_over_at_once_and_afterwards_it_is_later() {
 }
 
 #[test]
+fn what_is_waited_for_is_ready_and_nothing_waits_for_the_hosts_clock() {
+    // One of the two is a sleep of an hour, which would be the longest wait of the list.
+    let hour = 3_600_000_000_000_u64;
+    let body = format!(
+        "(i32.store (i32.const 600) (call $subscribe (call $stderr)))
+         (i32.store (i32.const 604) (call $sleep (i64.const {hour})))
+         (call $block (i32.load (i32.const 604)))
+         (call $poll (i32.const 600) (i32.const 2) (i32.const 512)) {}",
+        number("(i64.extend_i32_u (i32.load (i32.const 516)))")
+    );
+    assert_eq!(answered(success(&engine(), &guest(&body))), 2);
+}
+
+#[test]
 fn random_numbers_follow_from_the_request() {
     let policy = load(&engine(), &guest(&number("(call $random)")));
     let draw = |request: &Request| answered(policy.run(request));
@@ -232,7 +253,9 @@ fn random_bytes_come_in_a_bounded_number() {
     success(&engine(), &bytes(4096));
     for count in [4097, u64::from(u32::MAX)] {
         let error = failure(&engine(), &bytes(count));
-        assert!(error.to_string().contains("random bytes"), "{error}");
+        let message = format!("requested len {count} exceeds limit 4096");
+        assert!(error.to_string().contains(&message), "{error}");
+        assert_eq!(error.reason(), "Trap");
     }
 }
 
@@ -270,6 +293,85 @@ fn a_function_that_is_not_granted_ends_the_policy_with_its_name() {
             .contains("wasi:filesystem/types@0.2.6#temporary"),
         "{error}"
     );
+}
+
+#[test]
+fn a_call_that_breaks_the_rules_of_wasi_ends_the_policy() {
+    let cases = [
+        (
+            "(call $write (call $stderr) (i32.const 0) (i32.const 5000) (i32.const 512))",
+            "Buffer too large",
+        ),
+        (
+            "(call $zeroes (call $stderr) (i64.const 5000) (i32.const 512))",
+            "cannot write more zeroes",
+        ),
+        (
+            "(call $poll (i32.const 0) (i32.const 0) (i32.const 512))",
+            "empty poll list",
+        ),
+        (
+            "(local.set $handle (call $stderr)) (drop (call $subscribe (local.get $handle)))
+             (call $drop (local.get $handle))",
+            "resource has children",
+        ),
+    ];
+    for (what, message) in cases {
+        let error = failure(&engine(), &guest(what));
+        assert_eq!(error.reason(), "Trap");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn zeroes_are_counted_like_other_bytes() {
+    let body = "(call $zeroes (call $stderr) (i64.const 4096) (i32.const 512))";
+    let engine = engine_with(Limits {
+        log_bytes: 3,
+        ..patient()
+    });
+    let run = success(&engine, &guest(body));
+    assert_eq!((run.log.as_str(), run.usage.log_bytes), ("\0\0\0", 4096));
+}
+
+#[test]
+fn the_same_request_gives_the_same_answer_log_and_fuel_on_another_engine() {
+    let body = format!(
+        "(call $wall (i32.const 512)) {} {}",
+        panic_message(),
+        number("(i64.add (call $random) (i64.add (call $now) (i64.load (i32.const 512))))")
+    );
+    let (bytes, requests) = (guest(&body), [request(), Request::default()]);
+    let mapped = Engine::new(EngineOptions {
+        limits: patient(),
+        allocation: Allocation::OnDemand,
+        ..EngineOptions::default()
+    });
+    let policies = [load(&engine(), &bytes), load(&mapped.unwrap(), &bytes)];
+    let results = |request: &Request| {
+        policies.each_ref().map(|policy| {
+            let run = policy.run(request);
+            (run.outcome.unwrap(), run.log, run.usage.fuel)
+        })
+    };
+    for request in requests {
+        let [one, other] = results(&request);
+        assert_eq!(one, other);
+        assert_eq!(results(&request), [one, other]);
+    }
+}
+
+#[test]
+fn a_standard_guest_runs_in_a_blocking_task_of_a_runtime_without_timers() {
+    let policy = load(&engine(), &guest(&panic_message()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let run = runtime
+        .block_on(runtime.spawn_blocking(move || policy.run(&request())))
+        .unwrap();
+    assert!(run.outcome.is_ok());
+    assert_eq!(run.log, TEXT);
 }
 
 #[test]
