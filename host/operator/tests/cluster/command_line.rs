@@ -24,6 +24,9 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String
     )
 }
 
+/// Arguments, environment, and what the one line must name.
+type Mistake<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn a_mistake_on_the_command_line_or_in_the_environment_is_one_line_and_exit_code_2() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -42,7 +45,7 @@ fn a_mistake_on_the_command_line_or_in_the_environment_is_one_line_and_exit_code
         "users": [{ "name": "u", "user": {} }], "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
     });
     let usable = file("usable", &usable.to_string());
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[Mistake<'_>] = &[
         (&["--no-such-option"], &[], "--no-such-option"),
         (&["frobnicate"], &[], "frobnicate"),
         (&["run", "surplus"], &[], "surplus"),

@@ -204,7 +204,7 @@ async fn links_without_a_status_survive_a_restart_while_aws_hangs() {
     let stage = Stage::prepare().await;
     let round = Round::new(&stage, 1).await;
     survive_an_outage_after_a_crash(&stage, 4, &round, "s1", async || {
-        drop(stage.create("r1", round.spec("s1")).await)
+        stage.create("r1", round.spec("s1")).await;
     })
     .await;
 }
@@ -219,7 +219,7 @@ async fn links_of_a_rename_that_no_status_tells_survive_a_restart_while_aws_hang
     operator.kill().unwrap();
     let rename = json!({ "spec": { "generated_secret_name": "new" } });
     survive_an_outage_after_a_crash(&stage, 5, &round, "new", async || {
-        stage.change("r1", rename).await
+        stage.change("r1", rename).await;
     })
     .await;
 }

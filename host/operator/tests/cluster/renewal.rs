@@ -71,7 +71,7 @@ async fn tokens_of_a_short_life_are_renewed_again_and_again_and_the_secret_never
     stage.create("a", spec("a")).await;
     stage.secret("a").await;
     let tokens = Tokens::of(&stage, "a").await;
-    let seen = tokens.reach(5, Duration::from_secs(60)).await;
+    let seen = tokens.reach(5, Duration::from_mins(1)).await;
     for pair in seen.windows(2) {
         let ((_, old), (replaced, new)) = (&pair[0], &pair[1]);
         assert!(*replaced < old.expires_at, "a dead token stayed: {seen:#?}");
@@ -120,7 +120,7 @@ async fn a_frequency_of_ten_seconds_is_obeyed() {
     stage.create("a", spec).await;
     stage.secret("a").await;
     let tokens = Tokens::of(&stage, "a").await;
-    let seen = tokens.reach(3, Duration::from_secs(60)).await;
+    let seen = tokens.reach(3, Duration::from_mins(1)).await;
     for pair in seen.windows(2) {
         let interval = pair[1].1.issued_at.duration_since(pair[0].1.issued_at);
         assert!(
