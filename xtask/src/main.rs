@@ -2,6 +2,7 @@
 
 mod bench;
 mod cluster;
+mod demo;
 mod generate;
 mod guests;
 mod lint;
@@ -30,6 +31,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the whole story on a real control plane, step by step
+    Demo(demo::Arguments),
     /// Set up everything and run all tests: host, guests, and on a real control plane
     Test(test::Arguments),
     /// Build all guest modules into target/guests
@@ -47,13 +50,27 @@ enum Command {
     Lint,
 }
 
+/// What the user gave cannot be used: one line with what to do, and exit code 2.
+#[derive(Debug)]
+struct BadInput(String);
+
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // The demo may be told to stay until then, and removes what it brought.
+    let ends_itself = matches!(arguments.command, Command::Demo(_));
     let result = tokio::select! {
         result = run(arguments.command) => result,
         // Dropping the command's future ends what it started.
-        name = interruption() => {
+        name = interruption(), if !ends_itself => {
             eprintln!("interrupted by {name}");
             // Not a return: that would wait for a blocking build.
             std::process::exit(INTERRUPTED.into());
@@ -63,13 +80,18 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<BadInput>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Demo(arguments) => demo::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
         Command::Guests => guests::run().await,
         Command::Generate(arguments) => generate::run(&arguments),

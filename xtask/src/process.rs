@@ -10,6 +10,14 @@ use tokio::process::Command;
 pub(crate) fn cargo(directory: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(directory);
+    // What `cargo run` tells us of our own package. Build scripts that ask for it, such as that of ring, would run again
+    // whenever we and a plain cargo take turns, and with them all that depends on TLS.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
@@ -111,6 +119,18 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_nested_cargo_does_not_hear_of_our_own_package() {
+        // cargo has set it for this test.
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        let command = cargo(Path::new("/"));
+        let mut removed = command
+            .as_std()
+            .get_envs()
+            .filter(|(_, value)| value.is_none());
+        assert!(removed.any(|(name, _)| name == "CARGO_PKG_NAME"));
+    }
 
     #[tokio::test]
     async fn a_failed_program_is_named_with_its_arguments() {

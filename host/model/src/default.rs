@@ -8,7 +8,11 @@ use crate::{Decision, Refresh, Request};
 /// The name is empty when the resource does not set one: then only a policy can name the Secret.
 pub fn default_decision(request: &Request) -> Decision {
     Decision {
-        secret_name: request.resource.generated_secret_name.clone().unwrap_or_default(),
+        secret_name: request
+            .resource
+            .generated_secret_name
+            .clone()
+            .unwrap_or_default(),
         labels: Vec::new(),
         annotations: Vec::new(),
         service_accounts: request.resource.service_accounts.clone(),
@@ -23,7 +27,11 @@ mod tests {
 
     #[test]
     fn the_default_follows_the_resource() {
-        let links = vec![AccountLink { name: "builder".into(), image_pull: false, mount: true }];
+        let links = vec![AccountLink {
+            name: "builder".into(),
+            image_pull: false,
+            mount: true,
+        }];
         let request = Request {
             resource: Resource {
                 generated_secret_name: Some("ecr".into()),

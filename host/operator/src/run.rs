@@ -46,14 +46,12 @@ const UNDECIDED_RETRY: Duration = Duration::from_secs(1);
 pub async fn run(options: Options) -> Result<(), String> {
     let namespaces = options.namespaces()?;
     logging::init(options.log_format, &options.log_level)?;
-    let mut config = Config::infer()
-        .await
-        .map_err(|error| {
-            // Further lines would quote the file, and there may be a token in it.
-            let error = error.to_string();
-            let error = error.lines().next().unwrap_or_default();
-            format!("no cluster: {error}; set KUBECONFIG or run in a pod")
-        })?;
+    let mut config = Config::infer().await.map_err(|error| {
+        // Further lines would quote the file, and there may be a token in it.
+        let error = error.to_string();
+        let error = error.lines().next().unwrap_or_default();
+        format!("no cluster: {error}; set KUBECONFIG or run in a pod")
+    })?;
     config.connect_timeout = Some(CONNECT);
     let own_namespace = if options.namespace.is_empty() {
         config.default_namespace.clone()
