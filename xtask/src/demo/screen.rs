@@ -51,6 +51,10 @@ impl Screen {
     }
 
     /// A sentence for the reader.
+    #[expect(
+        clippy::unused_self,
+        reason = "all that is shown goes through the screen"
+    )]
     pub(super) fn say(&self, text: impl Display) {
         println!("  {text}");
     }
@@ -61,6 +65,10 @@ impl Screen {
     }
 
     /// What a command printed.
+    #[expect(
+        clippy::unused_self,
+        reason = "all that is shown goes through the screen"
+    )]
     pub(super) fn output(&self, text: &str) {
         for line in text.trim_end().lines() {
             println!("    {line}");

@@ -52,12 +52,11 @@ impl Stage {
         guests::ensure_targets().await?;
         guests::build().await?;
         let binary = build().await?;
-        let mut place = match given {
-            Some(given) => Place::Given(Box::new(given)),
-            None => {
-                screen.say("a control plane, without nodes, only for this demo");
-                Place::own(screen).await?
-            }
+        let mut place = if let Some(given) = given {
+            Place::Given(Box::new(given))
+        } else {
+            screen.say("a control plane, without nodes, only for this demo");
+            Place::own(screen).await?
         };
         place.begin();
         let client = place.client()?;

@@ -98,8 +98,12 @@ fn samples(openshift: bool) -> Result<Vec<String>> {
         .collect::<std::io::Result<Vec<_>>>()?;
     let mut names: Vec<_> = files
         .iter()
+        .filter(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .map(|file| file.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".yaml"))
         .filter(|name| ![NAMESPACE_SAMPLE, POLICY_SAMPLE].contains(&name.as_str()))
         .filter(|name| openshift || name != BUILD_SAMPLE)
         .map(|name| format!("samples/{name}"))
