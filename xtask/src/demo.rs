@@ -5,6 +5,7 @@ mod screen;
 mod stage;
 mod story;
 mod tokens;
+mod wait;
 mod witness;
 
 use crate::workspace::shown;
@@ -13,10 +14,6 @@ use clap::Args;
 use screen::Screen;
 use stage::Stage;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How often a demo that stays looks after its operator.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// How to show it.
 #[derive(Args)]
@@ -36,7 +33,7 @@ pub(crate) struct Arguments {
 /// [`crate::BadInput`] when the named cluster cannot be used; a step failed.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let mut screen = Screen::new();
-    let mut stage = tokio::select! {
+    let stage = tokio::select! {
         result = show(&mut screen, &arguments) => result?,
         // Dropping the demo ends what it started.
         name = crate::interruption() => {
@@ -47,7 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     if arguments.keep {
         screen.step("It stays up until ctrl-c");
         stage.explain(&screen);
-        stay(&mut stage).await?;
+        stay(&stage).await?;
     }
     screen.step("The end");
     stage.end(&screen).await?;
@@ -57,31 +54,24 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 
 async fn show(screen: &mut Screen, arguments: &Arguments) -> Result<Stage> {
     screen.step("Set-up");
-    let mut stage = Stage::prepare(screen, arguments.kubeconfig.as_deref()).await?;
-    let told = story::tell(&stage, screen).await;
-    let facts = told.with_context(|| {
-        let log = shown(&stage::log());
-        if stage.is_running() {
-            format!("the demo failed; the operator's log is {log}")
-        } else {
-            format!("the demo failed because the operator ended; its log is {log}")
-        }
-    })?;
+    let stage = Stage::prepare(screen, arguments.kubeconfig.as_deref()).await?;
+    let log = shown(&stage::log());
+    let told = tokio::select! {
+        told = story::tell(&stage, screen) => told,
+        () = stage.operator_ended() => bail!("the operator ended; its log is {log}"),
+    };
+    let facts =
+        told.with_context(|| format!("the demo failed, and the operator's log is {log}"))?;
     let times = screen.times();
     screen.step("Summary");
     screen.output(&times);
     screen.output(&facts);
-    screen.say(format!("operator's log: {}", shown(&stage::log())));
+    screen.say(format!("operator's log: {log}"));
     Ok(stage)
 }
 
 /// Waits for ctrl-c.
-async fn stay(stage: &mut Stage) -> Result<()> {
-    let ended = async {
-        while stage.is_running() {
-            tokio::time::sleep(LOOK_AFTER).await;
-        }
-    };
+async fn stay(stage: &Stage) -> Result<()> {
     tokio::select! {
         // First: a ctrl-c on the terminal ends the operator too.
         biased;
@@ -89,6 +79,6 @@ async fn stay(stage: &mut Stage) -> Result<()> {
             println!("\nended by {name}");
             Ok(())
         }
-        () = ended => bail!("the operator ended; its log is {}", shown(&stage::log())),
+        () = stage.operator_ended() => bail!("the operator ended; its log is {}", shown(&stage::log())),
     }
 }

@@ -10,7 +10,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
+use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -84,6 +86,15 @@ impl Place {
         }
     }
 
+    /// A kubeconfig with which a process is that service account; it lives as long as the demo.
+    pub(super) async fn account(&mut self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let path = self.service_account_kubeconfig(namespace, name).await?;
+        if let Self::Given(given) = self {
+            given.account = Some(path.clone());
+        }
+        Ok(path)
+    }
+
     /// Ends what is ours; removes from the user's cluster what the demo brought.
     pub(super) async fn end(self, screen: &Screen) -> Result<()> {
         match self {
@@ -100,6 +111,8 @@ pub(super) struct Given {
     kubectl: PathBuf,
     /// The CRDs that were not there before.
     new_crds: Vec<String>,
+    /// The kubeconfig of a service account, which outlives us unless it is removed.
+    account: Option<PathBuf>,
     /// Whether there is anything to remove.
     changed: bool,
 }
@@ -122,8 +135,7 @@ impl Given {
 
     async fn look(kubeconfig: &Path) -> Result<Self> {
         let path = std::path::absolute(kubeconfig)?;
-        let cluster = Cluster::from_kubeconfig(&path).await?;
-        let client = cluster.client()?;
+        let client = client(&path).await?;
         let shown = kubeconfig.display();
         let survey = timeout(ANSWER, survey(&client)).await;
         let survey = survey.map_err(|_| {
@@ -132,11 +144,13 @@ impl Given {
             ))
         })?;
         let new_crds = survey.with_context(|| format!("cannot use the cluster of {shown}"))?;
+        let cluster = Cluster::from_kubeconfig(&path).await?;
         let kubectl = kubectl_of(&cluster).await?;
         Ok(Self {
             cluster,
             kubectl,
             new_crds,
+            account: None,
             changed: false,
         })
     }
@@ -186,6 +200,11 @@ impl Given {
 impl Drop for Given {
     /// The demo was interrupted or failed on the way: what it brought is told to go.
     fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            let _ = fs::remove_file(account);
+            // Its directory goes too, unless somebody else has something in it.
+            let _ = account.parent().map(fs::remove_dir);
+        }
         if !self.changed {
             return;
         }
@@ -196,6 +215,15 @@ impl Drop for Given {
             }
         }
     }
+}
+
+/// Without [`Cluster`], which leaves a directory behind.
+async fn client(kubeconfig: &Path) -> Result<Client> {
+    let parsed = Kubeconfig::read_from(kubeconfig);
+    let unusable = || format!("cannot use the kubeconfig {}", kubeconfig.display());
+    let parsed = parsed.with_context(unusable)?;
+    let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await;
+    Client::try_from(config.with_context(unusable)?).with_context(unusable)
 }
 
 /// Checks that the demo disturbs nobody; the CRDs of ours that are not there.

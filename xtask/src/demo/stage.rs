@@ -12,6 +12,7 @@ use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{ObjectMeta, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,16 +24,18 @@ use tokio::process::Command;
 
 /// How long the operator may take for anything that it does at once; a busy machine is slow.
 pub(super) const SOON: Duration = Duration::from_mins(1);
+/// How often it is seen whether the operator still runs.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+/// How long the operator may take to end; it promises ten seconds.
+const END: Duration = Duration::from_secs(15);
 
 /// The operator on a cluster.
 pub(super) struct Stage {
     // The order matters: the operator ends before what it works on.
-    operator: Operator,
+    operator: RefCell<Operator>,
     /// What stands in for AWS.
     pub(super) aws: AwsDouble,
     client: Client,
-    /// The kubeconfig that the operator has.
-    account: PathBuf,
     place: Place,
 }
 
@@ -62,9 +65,8 @@ impl Stage {
         let client = place.client()?;
         install(screen, &place, &client).await?;
         let aws = AwsDouble::start_with(aws_double::Config::default()).await?;
-        let account = place.service_account_kubeconfig(OPERATOR_NAMESPACE, WORKLOAD_NAME);
-        let account = account.await?;
-        let setup = setup(binary, account.clone(), &aws)?;
+        let account = place.account(OPERATOR_NAMESPACE, WORKLOAD_NAME).await?;
+        let setup = setup(binary, account, &aws)?;
         screen.say(format!(
             "the operator, as its service account {OPERATOR_NAMESPACE}/{WORKLOAD_NAME}"
         ));
@@ -75,10 +77,9 @@ impl Stage {
         ready
             .map_err(|error| anyhow!("{} see {}", first_line(&error), workspace::shown(&log())))?;
         Ok(Self {
-            operator,
+            operator: RefCell::new(operator),
             aws,
             client,
-            account,
             place,
         })
     }
@@ -134,9 +135,11 @@ impl Stage {
         run_kubectl(&self.place, &words[1..], input).await
     }
 
-    /// Whether the operator still runs.
-    pub(super) fn is_running(&mut self) -> bool {
-        self.operator.is_running().unwrap_or(false)
+    /// Waits until the operator ends, which it should not.
+    pub(super) async fn operator_ended(&self) {
+        while self.operator.borrow_mut().is_running().unwrap_or(false) {
+            tokio::time::sleep(LOOK_AFTER).await;
+        }
     }
 
     /// How to use kubectl on the stage.
@@ -165,14 +168,12 @@ impl Stage {
     }
 
     /// Ends all of it.
-    pub(super) async fn end(mut self, screen: &Screen) -> Result<()> {
-        let limit = Duration::from_secs(15);
-        if self.is_running() {
-            self.operator.terminate(limit).await?;
+    pub(super) async fn end(self, screen: &Screen) -> Result<()> {
+        let mut operator = self.operator.into_inner();
+        // With a ctrl-c on the terminal it ends by itself.
+        if operator.is_running()? {
+            operator.terminate(END).await?;
         }
-        // It holds a token; its directory goes too when nobody else has something in it.
-        let _ = fs::remove_file(&self.account);
-        let _ = self.account.parent().map(fs::remove_dir);
         self.place.end(screen).await
     }
 }

@@ -2,12 +2,12 @@
 
 use super::screen::Screen;
 use super::stage::{SOON, Stage};
-use super::tokens;
+use super::wait::ready;
 use super::witness::{Record, Witness};
 use crate::workspace::{self, shown};
 use anyhow::{Context, Result, bail, ensure};
 use aws_double::{Action, Issued};
-use ecr_secret_core::api::{CONDITION_READY, ConditionStatus, EcrSecret, REFRESH_REQUESTED_AT};
+use ecr_secret_core::api::{EcrSecret, REFRESH_REQUESTED_AT};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
@@ -187,7 +187,7 @@ async fn token_is_renewed(stage: &Stage, screen: &mut Screen) -> Result<f64> {
     let first = stage
         .token(screen, SAMPLE_SECRET, "a token of short life", short)
         .await?;
-    stage.status_tells(screen, &first).await?;
+    stage.status_tells(screen, SAMPLE, &first).await?;
     stage.kubectl(screen, &["get", "ecrsec", SAMPLE]).await?;
     screen
         .say("Nobody asks again. The operator renews it by itself, before the last eighth of its life is over:");
@@ -197,7 +197,7 @@ async fn token_is_renewed(stage: &Stage, screen: &mut Screen) -> Result<f64> {
         .await?;
     // What is fetched from here on is for the day.
     stage.aws.set_token_life(life);
-    stage.status_tells(screen, &second).await?;
+    stage.status_tells(screen, SAMPLE, &second).await?;
     stage.kubectl(screen, &["get", "ecrsec", SAMPLE]).await?;
     for (name, token) in [("old", &first), ("new", &second)] {
         screen.output(&format!(
@@ -306,100 +306,4 @@ async fn policy_is_replaced(stage: &Stage, screen: &mut Screen, former: &str) ->
 fn module(name: &str) -> String {
     let path = workspace::guests().join(format!("{name}.wasm"));
     format!("--from-file=policy.wasm={}", shown(&path))
-}
-
-/// Fails unless the resource is ready as it is now, with the condition.
-fn ready(resource: &EcrSecret) -> Result<()> {
-    let status = resource.status.clone().unwrap_or_default();
-    ensure!(
-        status.observed_generation == resource.metadata.generation,
-        "no status yet of the present spec"
-    );
-    let Some(condition) = status.condition(CONDITION_READY) else {
-        bail!("no condition Ready");
-    };
-    ensure!(
-        condition.status == ConditionStatus::True,
-        "{}: {}",
-        condition.reason,
-        condition.message
-    );
-    Ok(())
-}
-
-impl Stage {
-    /// Waits until a Secret holds a token that is wanted.
-    async fn token(
-        &self,
-        screen: &Screen,
-        secret: &str,
-        what: &str,
-        wanted: impl Fn(&Issued) -> bool,
-    ) -> Result<Issued> {
-        let api = self.api::<Secret>();
-        let probe = async || {
-            let found = api.get(secret).await?;
-            let token = tokens::token(&found).context("no token of AWS")?;
-            ensure!(wanted(&token), "token number {}", token.number);
-            Ok(token)
-        };
-        let what = format!("{what} in the Secret {secret}");
-        screen.wait_for(&what, SOON, probe).await
-    }
-
-    /// Waits until the sample's status tells the end of this token.
-    async fn status_tells(&self, screen: &Screen, token: &Issued) -> Result<()> {
-        let probe = async || {
-            let status = self.api::<EcrSecret>().get(SAMPLE).await?.status;
-            let told = status.and_then(|status| status.expires_at);
-            let told = told.context("no expiry in the status")?.to_string();
-            let end: Timestamp = told.parse()?;
-            // The status has whole seconds.
-            let difference = end.duration_since(token.expires_at).abs();
-            ensure!(difference < SignedDuration::from_secs(1), "{told}");
-            Ok(())
-        };
-        screen.wait_for("the status", SOON, probe).await
-    }
-
-    /// Waits until a service account names a Secret.
-    async fn linked(
-        &self,
-        screen: &Screen,
-        account: &str,
-        secret: &str,
-        mounted: bool,
-    ) -> Result<()> {
-        let probe = async || {
-            let found = self.api::<ServiceAccount>().get(account).await?;
-            let mut pull = found.image_pull_secrets.iter().flatten();
-            ensure!(pull.any(|one| one.name == secret), "not to pull with");
-            let mut mount = found.secrets.iter().flatten();
-            let is_mounted = mount.any(|one| one.name.as_deref() == Some(secret));
-            ensure!(is_mounted || !mounted, "not to mount");
-            Ok(())
-        };
-        let what = format!("service account {account} to name {secret}");
-        screen.wait_for(&what, SOON, probe).await
-    }
-
-    async fn show_accounts(&self, screen: &Screen, names: &[&str]) -> Result<()> {
-        let columns = "custom-columns=NAME:.metadata.name,PULL:.imagePullSecrets[*].name,MOUNT:.secrets[*].name";
-        let words = [&["get", "serviceaccounts"], names, &["-o", columns]].concat();
-        self.kubectl(screen, &words).await
-    }
-
-    async fn conditions(&self, screen: &Screen, name: &str) -> Result<()> {
-        let path = r#"jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}"#;
-        let words = ["get", "ecrsec", name, "-o", path];
-        self.kubectl(screen, &words).await
-    }
-
-    /// How many resources there are.
-    async fn count_resources(&self) -> Result<usize> {
-        let registries = self.api::<EcrSecret>().list(&ListParams::default()).await?;
-        let argo = self.api::<ecr_secret_core::api::ArgoHelmRepoSecret>();
-        let charts = argo.list(&ListParams::default()).await?;
-        Ok(registries.items.len() + charts.items.len())
-    }
 }
