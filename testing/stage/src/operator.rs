@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -185,8 +186,23 @@ fn read(path: &Path) -> String {
         .unwrap_or_default()
 }
 
+/// A port that nobody listens on. It lies below the ports that the system gives to outgoing connections
+/// (32768 and up, see ip(7)), so none of these takes it before the operator does; each is given once.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        // Test processes that run side by side begin far from each other.
+        let number = std::process::id()
+            .wrapping_mul(101)
+            .wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port between {FIRST} and {} is free", FIRST + COUNT)
 }
 
 /// A small HTTP GET: the endpoints are plain HTTP/1.1, and close when asked to.
