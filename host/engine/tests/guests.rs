@@ -96,7 +96,7 @@ fn the_hostile_policy_is_contained_whatever_it_does() {
 
 #[test]
 fn a_panic_of_a_standard_guest_tells_its_message() {
-    let Some(bytes) = guest("hostile-wasip2") else {
+    let Some(bytes) = guest("hostile.wasip2") else {
         return;
     };
     let policy = engine().load(&bytes).unwrap();

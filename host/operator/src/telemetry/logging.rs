@@ -35,13 +35,14 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
 
 /// A lone word that is no level would be taken for the name of a target, and silence everything else.
 fn directives(text: &str) -> Result<EnvFilter, String> {
-    let words = text.split(',').map(str::trim);
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
     let strange = |word: &&str| {
         !word.is_empty() && !word.contains(['=', '[', ']']) && word.parse::<LevelFilter>().is_err()
     };
-    match words.filter(|word| !word.contains('[')).find(strange) {
+    match words.iter().copied().find(strange) {
         Some(word) => Err(format!("{word} is no level")),
-        None => EnvFilter::try_new(text).map_err(|error| error.to_string()),
+        // The filter itself does not understand a blank after a comma.
+        None => EnvFilter::try_new(words.join(",")).map_err(|error| error.to_string()),
     }
 }
 
