@@ -93,7 +93,7 @@ pub struct Observed {
 pub struct Freshness {
     /// A token that was issued before this time, UTC, is not good enough. A time in the future means now.
     pub issued_after: Timestamp,
-    /// Whether a user asked explicitly: then a wait after failures is cut short. The rate limit holds.
+    /// Whether a user asked explicitly: then a wait after failures is cut short, once. The rate limit holds.
     pub force: bool,
 }
 
@@ -170,8 +170,8 @@ pub fn decide(
     let current = target.and_then(|secret| secret.window);
     let planned =
         current.map(|window| schedule(window, asked.frequency, decision.refresh, asked.uid));
-    let forced = asked.refresh_request.is_some()
-        && target.is_some_and(|secret| secret.refresh_request.as_deref() != asked.refresh_request);
+    let answered = target.and_then(|secret| secret.refresh_request.as_deref());
+    let forced = asked.refresh_request.is_some() && answered != asked.refresh_request;
     let due = planned.as_ref().is_none_or(|plan| plan.refresh_at <= now);
     let stale = target.is_none_or(|secret| {
         !secret.intact
@@ -265,7 +265,8 @@ fn freshness(
     forced: bool,
     due: bool,
 ) -> Freshness {
-    if forced {
+    // Without a token to replace any fresh one will do, as for a fleet that is created with the annotation.
+    if forced && current.is_some() {
         return Freshness {
             issued_after: minus(now, FORCED_SLACK),
             force: true,
@@ -280,7 +281,7 @@ fn freshness(
     };
     Freshness {
         issued_after,
-        force: false,
+        force: forced,
     }
 }
 

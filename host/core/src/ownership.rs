@@ -13,8 +13,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerRe
 use kube::core::ObjectMeta;
 use serde_json::Value;
 
-use crate::api::{CredentialResource, ECR_USER, GROUP};
+use crate::api::{
+    CredentialResource, DECISION, ECR_USER, GROUP, INPUTS, TOKEN_EXPIRES_AT, TOKEN_ISSUED_AT,
+};
 use crate::render::{ARGO_KEYS, DOCKER_CONFIG_KEY, secret_type};
+
+/// The annotations of a generated Secret that every write carries, and that judgement rests on.
+pub const KEPT: [&str; 4] = [TOKEN_ISSUED_AT, TOKEN_EXPIRES_AT, INPUTS, DECISION];
+
+const DATA: &[&str] = &["data"];
+const ANNOTATIONS: &[&str] = &["metadata", "annotations"];
 
 /// Whose an existing Secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,13 +257,14 @@ fn is_argo_repository_for(data: &BTreeMap<String, ByteString>, url: &str) -> boo
         && is("enableOCI", "true")
 }
 
-/// Whether somebody else has changed or removed wanted data of a Secret that `manager` wrote.
+/// Whether somebody else has changed or removed what `manager` wrote into a Secret: data of the wanted keys, or one of
+/// the annotations [`KEPT`], by which a renewal would come too late.
 ///
 /// It is told by `managedFields`, so no data is read. When another manager changes a field, the API
 /// server takes the field away from us and notes the time; when it removes the field, nobody has it.
-/// So a wanted key is as we wrote it if we own it, alone or with others. It is also if somebody
+/// So a wanted field is as we wrote it if we own it, alone or with others. It is also if somebody
 /// owns it who has not changed anything since our last write: then the value was already the one that
-/// we wrote, as it is after a take-over. That conclusion needs every write of ours to carry all data.
+/// we wrote, as it is after a take-over. That conclusion needs every write of ours to carry all fields.
 /// Times are whole seconds; an edit in the very second of our write counts as one after it.
 ///
 /// Without any `managedFields` nothing is known, and that is no drift: a watch may have dropped them.
@@ -277,14 +286,15 @@ pub fn drift(meta: &ObjectMeta, manager: &str, wanted_data_keys: &[&str]) -> boo
         let changed = entry.time.as_ref().map(|time| time.0);
         matches!((changed, last_write), (Some(changed), Some(write)) if changed < write)
     };
-    let as_written = |key: &&str| {
-        let field = format!("f:{key}");
+    let as_written = |(parents, key): (&[&str], &str)| {
         entries
             .iter()
-            .filter(|entry| of_object(entry) && has_data(entry, &field))
+            .filter(|entry| of_object(entry) && has_field(entry, parents, key))
             .any(|entry| is_ours(entry) || before_last_write(entry))
     };
-    !wanted_data_keys.iter().all(as_written)
+    let data = wanted_data_keys.iter().map(|key| (DATA, *key));
+    let annotations = KEPT.iter().map(|key| (ANNOTATIONS, *key));
+    !data.chain(annotations).all(as_written)
 }
 
 /// Whether the entry speaks of the object itself and not of a subresource.
@@ -292,12 +302,12 @@ fn of_object(entry: &ManagedFieldsEntry) -> bool {
     entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-fn has_data(entry: &ManagedFieldsEntry, field: &str) -> bool {
-    let data = entry
-        .fields_v1
-        .as_ref()
-        .and_then(|fields| fields.0.get("f:data"));
-    data.is_some_and(|data| data.get(field).is_some())
+/// Whether the entry names the field `key` below `parents`.
+fn has_field(entry: &ManagedFieldsEntry, parents: &[&str], key: &str) -> bool {
+    let root = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    let path = parents.iter().chain([&key]);
+    path.fold(root, |fields, name| fields?.get(format!("f:{name}")))
+        .is_some()
 }
 
 #[cfg(test)]

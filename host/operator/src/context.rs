@@ -9,6 +9,7 @@ use crate::aws::Broker;
 use crate::effects::accounts::Accounts;
 use crate::policies::Policies;
 use crate::telemetry::metrics::Metrics;
+use crate::turns::Turns;
 use crate::world::World;
 
 /// The operator's parts, for one scope: all namespaces, or one of those to be served.
@@ -25,6 +26,8 @@ pub struct Context {
     pub accounts: Accounts,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Who may write next; all scopes share them.
+    pub turns: Arc<Turns>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }

@@ -14,5 +14,6 @@ pub mod reconcile;
 pub mod request;
 pub mod run;
 pub mod telemetry;
+pub mod turns;
 pub mod watch;
 pub mod world;

@@ -27,6 +27,7 @@ use crate::policies::Policies;
 use crate::reconcile::{Kind, back_off, reconcile};
 use crate::telemetry::metrics::{Metrics, ResourceLabels};
 use crate::telemetry::{http, logging};
+use crate::turns::Turns;
 use crate::watch::{Guarded, Wakers, Watches};
 use crate::world::World;
 
@@ -34,6 +35,8 @@ use crate::world::World;
 const GRACE: Duration = Duration::from_secs(7);
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How many resources of a kind may wait for a turn, each with its state in memory; the rest wait in a queue of names.
+const IN_PROGRESS: u16 = 1024;
 /// A link that failed is tried again after this time.
 const LINK_RETRY: Duration = Duration::from_secs(10);
 /// An account waits so long for resources of its namespace that have not been looked at yet.
@@ -65,7 +68,8 @@ pub async fn run(options: Options) -> Result<(), String> {
 
     let metrics = Arc::new(Metrics::default());
     let (stop_sender, stop) = watch::channel(false);
-    let scopes = scopes(&client, &namespaces, &identity, &metrics)?;
+    let turns = Arc::new(Turns::new(options.max_concurrent_reconciles));
+    let scopes = scopes(&client, &namespaces, &identity, &metrics, &turns)?;
 
     let mut tasks = JoinSet::new();
     let worlds: Vec<Arc<World>> = scopes
@@ -102,11 +106,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     );
 
     for scope in scopes {
-        tasks.spawn(scope.run(
-            leading.clone(),
-            stop.clone(),
-            options.max_concurrent_reconciles,
-        ));
+        tasks.spawn(scope.run(leading.clone(), stop.clone()));
     }
     wait_for_signal().await?;
     info!("stopping: no new work is begun");
@@ -179,6 +179,7 @@ fn scopes(
     namespaces: &[String],
     identity: &str,
     metrics: &Arc<Metrics>,
+    turns: &Arc<Turns>,
 ) -> Result<Vec<Scope>, String> {
     let broker_options = BrokerOptions {
         metrics: Arc::new(Counted(Arc::clone(metrics))),
@@ -203,6 +204,7 @@ fn scopes(
             policies: Arc::clone(&policies),
             accounts: Accounts::default(),
             recorder: recorder.clone(),
+            turns: Arc::clone(turns),
             metrics: Arc::clone(metrics),
         }),
     };
@@ -219,12 +221,7 @@ fn scopes(
 
 impl Scope {
     /// Watches all the time, and works while this replica leads.
-    async fn run(
-        self,
-        mut leading: watch::Receiver<bool>,
-        mut stop: watch::Receiver<bool>,
-        concurrency: u16,
-    ) {
+    async fn run(self, mut leading: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let watches = Arc::new(self.watches());
         let mut watching = JoinSet::new();
         watching.spawn(Arc::clone(&watches).secrets());
@@ -249,7 +246,6 @@ impl Scope {
                 argo_secrets.clone(),
                 leading.clone(),
                 stop.clone(),
-                concurrency,
             )
             .await;
             self.context.metrics.leads(false);
@@ -283,7 +279,6 @@ impl Scope {
         argo: Store<Guarded<ArgoHelmRepoSecret>>,
         leading: watch::Receiver<bool>,
         stop: watch::Receiver<bool>,
-        concurrency: u16,
     ) {
         let (ecr_queue, ecr_wakes) = mpsc::unbounded_channel();
         let (argo_queue, argo_wakes) = mpsc::unbounded_channel();
@@ -306,20 +301,8 @@ impl Scope {
         };
         let resources = async {
             tokio::join!(
-                control(
-                    Arc::clone(&self.context),
-                    ecr,
-                    ecr_wakes,
-                    ended(),
-                    concurrency
-                ),
-                control(
-                    Arc::clone(&self.context),
-                    argo,
-                    argo_wakes,
-                    ended(),
-                    concurrency
-                ),
+                control(Arc::clone(&self.context), ecr, ecr_wakes, ended()),
+                control(Arc::clone(&self.context), argo, argo_wakes, ended()),
             );
         };
         tokio::pin!(resources);
@@ -382,7 +365,6 @@ async fn control<K: Kind>(
     store: Store<Guarded<K>>,
     wakes: mpsc::UnboundedReceiver<ObjectRef<Guarded<K>>>,
     ended: impl Future<Output = ()> + Send + Sync + 'static,
-    concurrency: u16,
 ) {
     // The watches fill the store and send the wake-ups; the controller's own stream stays silent.
     let silent: BoxStream<'static, Result<Guarded<K>, kube::runtime::watcher::Error>> =
@@ -391,7 +373,7 @@ async fn control<K: Kind>(
         wakes.recv().await.map(|wake| (wake, wakes))
     });
     Controller::for_stream(silent, store)
-        .with_config(controller::Config::default().concurrency(concurrency))
+        .with_config(controller::Config::default().concurrency(IN_PROGRESS))
         .reconcile_on(wakes)
         .graceful_shutdown_on(ended)
         .run(

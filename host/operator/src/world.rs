@@ -135,6 +135,8 @@ pub struct Memory {
     pub linked: Option<Linked>,
     /// The Secret's name that the resource wants and somebody else has.
     pub waits_for: Option<String>,
+    /// The request for a refresh that has cut a wait for AWS short already.
+    pub forced_for: Option<String>,
     /// How many reconciles in a row the API server has failed.
     pub failures: u32,
 }

@@ -152,6 +152,25 @@ fn a_request_forces_one_refresh_and_no_second_one() {
 }
 
 #[test]
+fn a_request_before_there_is_a_secret_cuts_a_wait_short_and_takes_any_fresh_token() {
+    let mut case = Case::new(vec![]);
+    let Action::Fetch(unasked) = case.decide().action else {
+        panic!("a token is needed")
+    };
+    assert!(!unasked.force);
+    case.request = Some("now");
+    assert_eq!(
+        case.decide().action,
+        Action::Fetch(Freshness {
+            force: true,
+            ..unasked
+        })
+    );
+    case.observed.in_hand = Some(window(60));
+    assert_eq!(case.decide().action, Action::Write);
+}
+
+#[test]
 fn a_suspended_resource_is_left_alone() {
     let mut case = Case::new(vec![owned("a", 20 * HOUR)]);
     case.suspend = true;

@@ -270,9 +270,8 @@ fn managed(entries: &Value) -> ObjectMeta {
 #[test]
 fn an_edit_by_somebody_else_is_seen_in_the_metadata() {
     let keys = data_keys(ResourceKind::Secret);
-    let ours = json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:data": { ".": {}, "f:.dockerconfigjson": {} }, "f:type": {} } });
-    let without_data =
-        json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:type": {} } });
+    let ours = json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:metadata": kept(), "f:data": { ".": {}, "f:.dockerconfigjson": {} }, "f:type": {} } });
+    let without_data = json!({ "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": { "f:metadata": kept(), "f:type": {} } });
     let editors = json!({ "manager": "kubectl-edit", "operation": "Update", "fieldsV1": { "f:data": { "f:.dockerconfigjson": {} } } });
     let elsewhere = json!({ "manager": FIELD_MANAGER, "subresource": "status", "fieldsV1": { "f:data": { "f:.dockerconfigjson": {} } } });
     assert!(
@@ -321,14 +320,45 @@ fn an_edit_by_somebody_else_is_seen_in_the_metadata() {
     );
 }
 
-fn entry(manager: &str, second: u8, keys: &[&str]) -> Value {
-    let fields: serde_json::Map<String, Value> = keys
-        .iter()
+/// The annotations that every write of ours carries, as `managedFields` have them.
+fn kept() -> Value {
+    json!({ "f:annotations": fields(&KEPT) })
+}
+
+fn fields(keys: &[&str]) -> serde_json::Map<String, Value> {
+    keys.iter()
         .map(|key| (format!("f:{key}"), json!({})))
-        .collect();
+        .collect()
+}
+
+fn entry(manager: &str, second: u8, keys: &[&str]) -> Value {
+    let metadata = if manager == FIELD_MANAGER {
+        kept()
+    } else {
+        json!({})
+    };
     json!({
-        "manager": manager, "operation": "Update", "time": format!("2026-01-31T00:00:{second:02}Z"), "fieldsV1": { "f:data": fields },
+        "manager": manager, "operation": "Update", "time": format!("2026-01-31T00:00:{second:02}Z"),
+        "fieldsV1": { "f:metadata": metadata, "f:data": fields(keys) },
     })
+}
+
+#[test]
+fn an_edit_of_what_judgement_rests_on_is_an_edit() {
+    let keys = data_keys(ResourceKind::Secret);
+    for edited in KEPT {
+        let rest: Vec<&str> = KEPT.into_iter().filter(|key| *key != edited).collect();
+        let ours = json!({ "manager": FIELD_MANAGER, "time": "2026-01-31T00:00:01Z", "fieldsV1": { "f:metadata": { "f:annotations": fields(&rest) }, "f:data": fields(keys) } });
+        let editors = json!({ "manager": "kubectl-annotate", "time": "2026-01-31T00:00:02Z", "fieldsV1": { "f:metadata": { "f:annotations": fields(&[edited]) } } });
+        assert!(
+            drift(&managed(&json!([ours, editors])), FIELD_MANAGER, keys),
+            "{edited} was changed"
+        );
+        assert!(
+            drift(&managed(&json!([ours])), FIELD_MANAGER, keys),
+            "{edited} was removed"
+        );
+    }
 }
 
 /// The entries are those that an API server of Kubernetes 1.36 keeps in these situations.

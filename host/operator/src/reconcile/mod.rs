@@ -24,6 +24,7 @@ use kube::{Resource, ResourceExt};
 use tracing::warn;
 
 use crate::context::Context;
+use crate::turns::Turn;
 use crate::world::place;
 
 /// When a Secret changed under our hands, the watch tells us within this time.
@@ -77,13 +78,14 @@ pub async fn reconcile<K: Kind>(
     }
     match &guarded.0 {
         Ok(resource) => {
+            let turn = context.turns.to_work().await;
             Reconcile {
                 resource,
                 context: &context,
                 now: Timestamp::now(),
                 started: Instant::now(),
             }
-            .run()
+            .run(turn)
             .await
         }
         Err(invalid) => tell::unreadable::<K>(&context, &guarded, &invalid.error).await,
@@ -119,7 +121,7 @@ struct Done {
 }
 
 impl<K: Kind> Reconcile<'_, K> {
-    async fn run(&self) -> Result<controller::Action, Error> {
+    async fn run(&self, turn: Turn<'_>) -> Result<controller::Action, Error> {
         let uid = self.resource.meta().uid.clone().unwrap_or_default();
         let view = self.resource.view();
         let frequency = Frequency::from_spec(view.frequency);
@@ -137,7 +139,10 @@ impl<K: Kind> Reconcile<'_, K> {
             refresh_request: annotations.get(REFRESH_REQUESTED_AT).map(String::as_str),
             inputs: &inputs,
         };
-        match self.work(&asked, target.as_ref()).await? {
+        // In a box, so that a reconcile that waits to tell does not keep the memory that the work took.
+        let worked = Box::pin(self.work(&asked, target.as_ref())).await?;
+        drop(turn);
+        match worked {
             Worked::Done(done) => {
                 self.tell(&uid, &done).await?;
                 self.context

@@ -25,6 +25,7 @@ impl<K: Kind> Reconcile<'_, K> {
     pub(super) async fn tell(&self, uid: &str, done: &Done) -> Result<(), Error> {
         let (namespace, name) = place(self.resource);
         let (context, world) = (self.context, &self.context.world);
+        let _turn = context.turns.to_tell().await;
         let memory = world.memory(uid);
         let shown = self.resource.status();
         let before = memory.status.as_ref().or(shown);
@@ -114,6 +115,7 @@ pub(super) async fn unreadable<K: Kind>(
     guarded: &DeserializeGuard<K>,
     error: &str,
 ) -> Result<controller::Action, Error> {
+    let _turn = context.turns.to_tell().await;
     let (namespace, name) = (guarded.namespace().unwrap_or_default(), guarded.name_any());
     let uid = guarded.meta().uid.clone().unwrap_or_default();
     let problem = Problem::new(

@@ -81,19 +81,21 @@ impl<K: Kind> Reconcile<'_, K> {
                 (Action::Fetch(_) | Action::Write, Err(_)) => {
                     return self.unfinished(asked, done).await;
                 }
-                (Action::Fetch(freshness), Ok(target)) => match self.fetch(target, freshness).await
-                {
-                    Ok(fetched) => {
-                        observed.in_hand = Some(fetched.window());
-                        token = Some(fetched);
+                (Action::Fetch(freshness), Ok(target)) => {
+                    match self.fetch(target, self.forced_once(asked, freshness)).await {
+                        Ok(fetched) => {
+                            observed.in_hand = Some(fetched.window());
+                            token = Some(fetched);
+                        }
+                        Err(failure) => {
+                            self.context.metrics.refreshed(failure.reason.as_str());
+                            done.outcome.problem =
+                                Some(Problem::new(failure.reason, failure.message));
+                            done.retry = Some(failure.retry_at);
+                            return self.unfinished(asked, done).await;
+                        }
                     }
-                    Err(failure) => {
-                        self.context.metrics.refreshed(failure.reason.as_str());
-                        done.outcome.problem = Some(Problem::new(failure.reason, failure.message));
-                        done.retry = Some(failure.retry_at);
-                        return self.unfinished(asked, done).await;
-                    }
-                },
+                }
                 (Action::Write, Ok(target)) => {
                     let (Some(token), Some(wanted)) = (&token, done.plan.in_force.clone()) else {
                         return Ok(Worked::Unsettled);
@@ -161,6 +163,18 @@ impl<K: Kind> Reconcile<'_, K> {
             .ask(world, self.resource.view().policy, request)
             .await
             .map_err(|source| self.failed("reading the policy", source))
+    }
+
+    /// A request for a refresh cuts a wait after failures short once; the next failure's wait counts again.
+    fn forced_once(&self, asked: &Asked<'_>, mut freshness: Freshness) -> Freshness {
+        if freshness.force {
+            self.context.world.remember(asked.uid, |memory| {
+                let request = asked.refresh_request.map(str::to_owned);
+                freshness.force = memory.forced_for != request;
+                memory.forced_for = request;
+            });
+        }
+        freshness
     }
 
     async fn fetch(&self, target: &Target, freshness: Freshness) -> Result<Arc<Token>, Failure> {

@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ecr_secret_core::api::TOKEN_EXPIRES_AT;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -152,6 +154,20 @@ async fn a_deleted_secret_comes_back_and_an_edited_one_is_repaired_with_the_same
     eventually(SOON, "the edited Secret is repaired", || async {
         let secret = api.get("a").await.ok()?;
         (secret.data == first.data).then_some(())
+    })
+    .await;
+
+    let lie =
+        json!({ "metadata": { "annotations": { TOKEN_EXPIRES_AT: "2099-01-01T00:00:00Z" } } });
+    stage
+        .secrets()
+        .patch("a", &PatchParams::default(), &Patch::Merge(lie))
+        .await
+        .unwrap();
+    eventually(SOON, "a late expiry is no longer claimed", || async {
+        let secret = api.get("a").await.ok()?;
+        (secret.annotations()[TOKEN_EXPIRES_AT] == first.annotations()[TOKEN_EXPIRES_AT])
+            .then_some(())
     })
     .await;
     assert_eq!(

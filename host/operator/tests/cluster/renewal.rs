@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_double::Issued;
+use aws_double::{Fault, Issued};
 use ecr_secret_core::api::Status;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -159,6 +159,23 @@ async fn a_request_for_a_refresh_forces_exactly_one() {
     stage.status("a", "handled", handled("2026-01-02")).await;
     assert_ne!(stage.secret("a").await.data, second.data);
     assert_eq!(stage.calls(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_a_refresh_cuts_a_wait_short_even_before_there_is_a_secret() {
+    let (stage, _operator) = Stage::with_operator().await;
+    stage.aws.set_fault(Fault::AccessDenied);
+    stage.create("a", spec("a")).await;
+    stage.ready("a", "AccessDenied").await;
+    // The waits grow: 10 s, 20 s, 40 s, 80 s. After the fourth failure nothing comes by itself within `SOON`.
+    for number in 1..=3 {
+        stage.request_refresh("a", &format!("try {number}")).await;
+        let tried = || async { (stage.calls() > number).then_some(()) };
+        eventually(SOON, "AWS is asked again at once", tried).await;
+    }
+    stage.aws.clear_faults();
+    stage.request_refresh("a", "it is allowed now").await;
+    stage.ready("a", "Refreshed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
