@@ -219,6 +219,11 @@ impl Drop for Given {
 
 /// Without [`Cluster`], which leaves a directory behind.
 async fn client(kubeconfig: &Path) -> Result<Client> {
+    if !kubeconfig.is_file() {
+        let path = kubeconfig.display();
+        let text = format!("there is no kubeconfig {path}: name one, or leave out --kubeconfig");
+        return Err(BadInput(text).into());
+    }
     let parsed = Kubeconfig::read_from(kubeconfig);
     let unusable = || format!("cannot use the kubeconfig {}", kubeconfig.display());
     let parsed = parsed.with_context(unusable)?;
