@@ -1,35 +1,36 @@
 //! The policies in use, found by the digest of their module.
 
 use std::{
-    collections::HashMap,
-    num::NonZeroUsize,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{Engine, LoadError, Policy, digest};
 
-/// Loaded policies by digest. Holds at most a fixed number, and drops the one that was not used for the
-/// longest time; who still has a clone of it can go on using it.
+/// Loaded policies by digest. Holds machine code up to a number of bytes, and drops what was not used for the
+/// longest time; who still has a clone of it can go on using it. A single policy that is larger is kept alone.
 ///
 /// Two threads that load the same module at the same time both compile it; one result is kept.
 #[derive(Debug)]
 pub struct PolicyCache {
-    capacity: NonZeroUsize,
+    bytes: usize,
     entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     by_digest: HashMap<String, (u64, Policy)>,
+    /// The machine code of all entries.
+    bytes: usize,
     /// Counts the uses; an entry's number is that of its last use.
     uses: u64,
 }
 
 impl PolicyCache {
-    /// An empty cache for `capacity` policies.
-    pub fn new(capacity: NonZeroUsize) -> Self {
+    /// An empty cache for so many bytes of machine code.
+    pub fn new(bytes: usize) -> Self {
         Self {
-            capacity,
+            bytes,
             entries: Mutex::default(),
         }
     }
@@ -46,17 +47,27 @@ impl PolicyCache {
 
     /// Adds a policy. If it is here already, the one that is here stays.
     pub fn insert(&self, policy: Policy) {
-        let mut entries = self.lock();
+        let mut guard = self.lock();
+        let entries = &mut *guard;
         entries.uses += 1;
         let now = entries.uses;
         let digest = policy.digest().to_owned();
-        entries.by_digest.entry(digest).or_insert((now, policy)).0 = now;
-        while entries.by_digest.len() > self.capacity.get() {
+        let code_bytes = policy.code_bytes();
+        match entries.by_digest.entry(digest) {
+            Entry::Occupied(mut here) => here.get_mut().0 = now,
+            Entry::Vacant(place) => {
+                place.insert((now, policy));
+                entries.bytes += code_bytes;
+            }
+        }
+        while entries.bytes > self.bytes && entries.by_digest.len() > 1 {
             let oldest = entries.by_digest.iter().min_by_key(|(_, (used, _))| *used);
             let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) else {
                 break;
             };
-            entries.by_digest.remove(&oldest);
+            if let Some((_, gone)) = entries.by_digest.remove(&oldest) {
+                entries.bytes -= gone.code_bytes();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use wasmtime::{
     Strategy,
 };
 
-use crate::{EngineError, Limits, text};
+use crate::{Compilation, DiskOptions, EngineError, Limits, text};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub struct EngineOptions {
     pub max_wait: Duration,
     /// Where the memory of instances comes from.
     pub allocation: Allocation,
+    /// Where modules are compiled.
+    pub compilation: Compilation,
+    /// Where machine code is kept over a restart; nowhere by default.
+    pub disk: Option<DiskOptions>,
 }
 
 impl Default for EngineOptions {
@@ -31,6 +35,8 @@ impl Default for EngineOptions {
             max_concurrent: 16,
             max_wait: Duration::from_secs(10),
             allocation: Allocation::Auto,
+            compilation: Compilation::InProcess,
+            disk: None,
         }
     }
 }
@@ -67,6 +73,13 @@ pub(crate) fn start(options: &EngineOptions) -> Result<(Engine, bool), EngineErr
         message: text::one_line(&format!("{error:#}"), text::MESSAGE_BYTES),
     })?;
     Ok((engine, false))
+}
+
+/// An engine that only compiles. Its code runs on every engine of the same limits, see [`base`].
+pub(crate) fn compiler(limits: &Limits) -> wasmtime::Result<Engine> {
+    let mut config = base(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&config)
 }
 
 /// What a guest's code may be. The same for both strategies, so that code does not depend on them.

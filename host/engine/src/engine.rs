@@ -8,18 +8,20 @@ use wasmtime::component::Linker;
 use crate::{
     EngineError, EngineOptions, EvaluationError, LoadError, Policy,
     bindings::v1,
-    compile::compile,
+    compile::{self, Artifact, compile},
     config, digest,
+    disk::Disk,
     inspect::{Inspection, inspect},
-    policy::Interface,
+    policy::{Interface, Origin},
     slots::Slots,
     state::State,
-    text, ticker, wasi,
+    text, ticker, unpack, wasi,
 };
 
 /// Loads policies. A clone is the same engine.
 ///
-/// A process needs one: an engine keeps a pool of instances, and the compiler's working memory.
+/// A process needs one: an engine keeps a pool of instances and, if it compiles in this process, the compiler's
+/// working memory.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) options: EngineOptions,
     pub(crate) slots: Slots,
+    disk: Option<Disk>,
     pooled: bool,
 }
 
@@ -52,11 +55,20 @@ impl Engine {
         let (wasmtime, pooled) = config::start(&options)?;
         ticker::start(wasmtime.weak())?;
         let slots = Slots::new(options.max_concurrent);
+        let disk = options.disk.as_ref().and_then(|disk| {
+            Disk::open(disk, &wasmtime)
+                .inspect_err(|error| {
+                    let directory = disk.directory.display();
+                    tracing::warn!(%directory, %error, "compiled policies are not kept on the disk: each start compiles them anew");
+                })
+                .ok()
+        });
         Ok(Self {
             shared: Arc::new(Shared {
                 wasmtime,
                 options,
                 slots,
+                disk,
                 pooled,
             }),
         })
@@ -74,22 +86,82 @@ impl Engine {
 
     /// Checks, compiles and links a module, and makes one instance of it to see whether its types fit.
     ///
-    /// Blocks for the time of the compilation, some tens of milliseconds for a usual policy. The instance
-    /// runs the module's start functions inside the limits; a module that fails there is taken, and
-    /// says so in each evaluation.
+    /// Takes a file that is compressed by gzip or zstd, too; all that is told of the module is told of what it
+    /// unpacks to. Machine code from the disk is used if it is there. Otherwise this blocks for the time of the
+    /// compilation, some tens of milliseconds for a usual policy. The instance runs the module's start
+    /// functions inside the limits; a module that fails there is taken, and says so in each evaluation.
     ///
     /// # Errors
     /// What is wrong with the module, by the first check that it does not pass: size, format, names of
     /// imports and exports, declared sizes, code, types.
-    pub fn load(&self, bytes: &[u8]) -> Result<Policy, LoadError> {
+    pub fn load(&self, file: &[u8]) -> Result<Policy, LoadError> {
+        let limits = &self.options().limits;
+        let module = unpack(file, limits.module_bytes)?;
+        let inspection = inspect(&module, limits)?;
+        let digest = digest(&module);
+        if let Some(policy) = self.of_disk(&digest, module.len(), &inspection) {
+            return policy;
+        }
+        let how = &self.options().compilation;
+        let artifact = compile(&self.shared.wasmtime, how, limits, &module)?;
+        let policy = self.link(&artifact, &digest, module.len(), &inspection)?;
+        if let Some(disk) = &self.shared.disk {
+            disk.put(&digest, &artifact);
+        }
+        Ok(policy)
+    }
+
+    /// As [`Engine::load`], but only if that needs no compilation; none if it does.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_compiled(&self, file: &[u8]) -> Result<Option<Policy>, LoadError> {
+        let limits = &self.options().limits;
+        let module = unpack(file, limits.module_bytes)?;
+        let inspection = inspect(&module, limits)?;
+        self.of_disk(&digest(&module), module.len(), &inspection)
+            .transpose()
+    }
+
+    /// The policy of code that lies on the disk; none if there is no code or it is of no use.
+    fn of_disk(
+        &self,
+        digest: &str,
+        module_bytes: usize,
+        inspection: &Inspection,
+    ) -> Option<Result<Policy, LoadError>> {
+        let disk = self.shared.disk.as_ref()?;
+        let artifact = disk.get(digest)?;
+        match self.link(&artifact, digest, module_bytes, inspection) {
+            // The checksum was right, so this is code of another engine under the name of ours.
+            Err(LoadError::CompilerUnavailable { message }) => {
+                tracing::warn!(
+                    module = digest,
+                    message,
+                    "compiled code on the disk is not used, it is made anew"
+                );
+                disk.forget(digest);
+                None
+            }
+            result => Some(result),
+        }
+    }
+
+    fn link(
+        &self,
+        artifact: &Artifact,
+        digest: &str,
+        module_bytes: usize,
+        inspection: &Inspection,
+    ) -> Result<Policy, LoadError> {
         let engine = &self.shared.wasmtime;
-        let Inspection {
-            interface,
-            uses_wasi,
-        } = inspect(bytes, &self.shared.options.limits)?;
-        let component = compile(engine, bytes)?;
+        let component = compile::load(engine, &artifact.code).map_err(|error| {
+            let message = text::one_line(&format!("{error:#}"), text::MESSAGE_BYTES);
+            LoadError::CompilerUnavailable { message }
+        })?;
+        let interface = inspection.interface;
         let mut linker = Linker::<State>::new(engine);
-        if uses_wasi {
+        if inspection.uses_wasi {
             wasi::link(engine, &mut linker, &component)
                 .map_err(|error| mismatch(interface, &error))?;
         }
@@ -99,13 +171,15 @@ impl Engine {
                 .and_then(v1::BindingsPre::new)
                 .map_err(|error| mismatch(interface, &error))?,
         };
-        let policy = Policy::new(
-            Arc::clone(&self.shared),
-            digest(bytes),
+        let origin = Origin {
+            digest: digest.to_owned(),
             interface,
-            prepared,
-            bytes.len(),
-        );
+            module_bytes,
+            code_bytes: artifact.code.len(),
+            instances: inspection.instances,
+            cost: artifact.cost,
+        };
+        let policy = Policy::new(Arc::clone(&self.shared), prepared, origin);
         match policy.try_out(&Request::default()) {
             Err(EvaluationError::LinkFailed { message }) => Err(LoadError::InterfaceMismatch {
                 expected: interface.export().into(),

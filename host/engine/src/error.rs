@@ -6,6 +6,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// A text that should set limits cannot be understood.
+    #[error("limits: {message}")]
+    Limits {
+        /// What is wrong, and what would be right.
+        message: String,
+    },
     /// A limit is so small that no policy could run.
     #[error("the limit `{limit}` is {value}, and has to be at least {bound}")]
     LimitTooSmall {
@@ -52,8 +58,8 @@ pub enum Found {
     CoreModule,
     /// The text format of WebAssembly.
     Text,
-    /// A gzip, zstd or zip archive.
-    Compressed,
+    /// A zip archive.
+    Archive,
     /// Something else.
     Other,
 }
@@ -67,7 +73,9 @@ impl Found {
                 "it is a core module; build it for the target wasm32-wasip2, or convert it with `wasm-tools component new`"
             }
             Self::Text => "it is in the text format; convert it with `wasm-tools parse`",
-            Self::Compressed => "it is compressed; upload the .wasm file itself",
+            Self::Archive => {
+                "it is a zip archive; upload the .wasm file itself, or compress it with gzip or zstd"
+            }
             Self::Other => {
                 "it is not WebAssembly; upload the .wasm file of the built policy as binaryData"
             }
@@ -153,6 +161,28 @@ pub enum LoadError {
         /// What the compiler says, in one line.
         message: String,
     },
+    /// The file is compressed and does not unpack to a module.
+    #[error("the module cannot be unpacked: {message}; compress it again with gzip or zstd")]
+    CannotUnpack {
+        /// What is wrong, in one line.
+        message: String,
+    },
+    /// The compiler was ended because the module took too much of something.
+    #[error(
+        "the module needs more {what} to compile than the {limit} that it may have; make its functions smaller and fewer"
+    )]
+    CompileLimit {
+        /// What it took too much of.
+        what: &'static str,
+        /// The limit with its unit.
+        limit: String,
+    },
+    /// There was no compiler. Nothing is wrong with the module.
+    #[error("the compiler did not run: {message}; it is tried again, see the operator's log")]
+    CompilerUnavailable {
+        /// Why, in one line.
+        message: String,
+    },
     /// The engine had no slot to try the module in. Nothing is wrong with the module.
     #[error("all places to evaluate were taken for {} s; it is tried again", waited.as_secs())]
     Busy {
@@ -173,13 +203,16 @@ impl LoadError {
             Self::TableLimit { .. } => "TableLimit",
             Self::InstanceLimit { .. } => "InstanceLimit",
             Self::CompileFailed { .. } => "CompileFailed",
+            Self::CannotUnpack { .. } => "CannotUnpack",
+            Self::CompileLimit { .. } => "CompileLimit",
+            Self::CompilerUnavailable { .. } => "CompilerUnavailable",
             Self::Busy { .. } => "Busy",
         }
     }
 
-    /// Whether the same bytes can succeed later: true only when the host was busy.
+    /// Whether the same bytes can succeed later: true only when the fault was the host's.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        matches!(self, Self::Busy { .. } | Self::CompilerUnavailable { .. })
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Inspection {
     pub(crate) interface: Interface,
     /// Whether it imports interfaces of WASI, all of which are allowed.
     pub(crate) uses_wasi: bool,
+    /// How many core instances an instance of it has.
+    pub(crate) instances: u64,
 }
 
 /// Checks everything that can be checked without compiling.
@@ -38,12 +40,13 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, LoadE
     if let Some(found) = not_a_component(bytes) {
         return Err(LoadError::NotAComponent { found });
     }
-    let names = scan(bytes, limits)?;
+    let (names, totals) = scan(bytes, limits)?;
     let uses_wasi = check_imports(&names.imports)?;
     let interface = check_exports(&names.exports)?;
     Ok(Inspection {
         interface,
         uses_wasi,
+        instances: totals.core_instances,
     })
 }
 
@@ -56,7 +59,7 @@ fn not_a_component(bytes: &[u8]) -> Option<Found> {
     Some(match bytes {
         [] => Found::Empty,
         _ if Parser::is_core_wasm(bytes) => Found::CoreModule,
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'P', b'K', ..] => Found::Compressed,
+        [b'P', b'K', ..] => Found::Archive,
         _ if text.starts_with(b"(") || text.starts_with(b";;") => Found::Text,
         _ => Found::Other,
     })
@@ -118,7 +121,7 @@ impl Totals {
 }
 
 /// Reads the whole module once.
-fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Names<'a>, LoadError> {
+fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Names<'a>, Totals), LoadError> {
     let mut names = Names::default();
     let mut totals = Totals::default();
     let mut depth = 0;
@@ -178,7 +181,7 @@ fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Names<'a>, LoadError> {
         }
     }
     totals.check(limits)?;
-    Ok(names)
+    Ok((names, totals))
 }
 
 /// The error for bytes that are not WebAssembly from some place on.
@@ -262,13 +265,12 @@ mod tests {
 
     #[test]
     fn what_is_no_component_is_told_apart() {
-        let cases: [(&[u8], Found); 8] = [
+        let cases: [(&[u8], Found); 7] = [
             (b"", Found::Empty),
             (b"\0asm\x01\0\0\0", Found::CoreModule),
             (b"  (component)", Found::Text),
             (b";; a comment\n(module)", Found::Text),
-            (b"\x1f\x8b\x08\0", Found::Compressed),
-            (b"\x28\xb5\x2f\xfd\0", Found::Compressed),
+            (b"PK\x03\x04", Found::Archive),
             (b"\x7fELF", Found::Other),
             (b"\0asm", Found::Other),
         ];

@@ -44,6 +44,7 @@ mod bindings;
 mod cache;
 mod compile;
 mod config;
+mod disk;
 mod engine;
 mod error;
 mod failure;
@@ -54,14 +55,18 @@ mod slots;
 mod state;
 mod text;
 mod ticker;
+mod unpack;
 mod wasi;
 
 pub use cache::PolicyCache;
+pub use compile::{Compilation, CompileCost, compile_role};
 pub use config::{Allocation, EngineOptions};
+pub use disk::DiskOptions;
 pub use engine::Engine;
 pub use error::{EngineError, EvaluationError, Found, LoadError};
-pub use limits::{Limits, Usage};
+pub use limits::{Figure, Limits, Unit, Usage};
 pub use policy::{Evaluation, Interface, Policy, Run};
+pub use unpack::unpack;
 
 use sha2::{Digest, Sha256};
 

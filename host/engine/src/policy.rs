@@ -10,7 +10,7 @@ use ecr_policy_model::{Decision, Refusal, Request};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    EvaluationError, Limits, Usage,
+    CompileCost, EvaluationError, Limits, Usage,
     bindings::v1,
     engine::Shared,
     failure::{Phase, classify},
@@ -66,10 +66,18 @@ pub struct Policy {
 
 struct Inner {
     shared: Arc<Shared>,
-    digest: String,
-    interface: Interface,
     prepared: v1::BindingsPre<State>,
-    module_bytes: usize,
+    origin: Origin,
+}
+
+/// What is known of a policy from its loading.
+pub(crate) struct Origin {
+    pub(crate) digest: String,
+    pub(crate) interface: Interface,
+    pub(crate) module_bytes: usize,
+    pub(crate) code_bytes: usize,
+    pub(crate) instances: u64,
+    pub(crate) cost: CompileCost,
 }
 
 /// An answer, and what it took.
@@ -97,35 +105,42 @@ pub struct Run {
 impl Policy {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        digest: String,
-        interface: Interface,
         prepared: v1::BindingsPre<State>,
-        module_bytes: usize,
+        origin: Origin,
     ) -> Self {
+        let inner = Inner {
+            shared,
+            prepared,
+            origin,
+        };
         Self {
-            inner: Arc::new(Inner {
-                shared,
-                digest,
-                interface,
-                prepared,
-                module_bytes,
-            }),
+            inner: Arc::new(inner),
         }
     }
 
     /// The SHA-256 of the module in lower-case hex.
     pub fn digest(&self) -> &str {
-        &self.inner.digest
+        &self.inner.origin.digest
     }
 
     /// The version of the interface that the module was built for.
     pub fn interface(&self) -> Interface {
-        self.inner.interface
+        self.inner.origin.interface
     }
 
-    /// The size of the module in bytes.
+    /// The size of the module in bytes, unpacked.
     pub fn module_bytes(&self) -> usize {
-        self.inner.module_bytes
+        self.inner.origin.module_bytes
+    }
+
+    /// The size of its machine code in bytes, which is what a loaded policy holds of the host's memory.
+    pub fn code_bytes(&self) -> usize {
+        self.inner.origin.code_bytes
+    }
+
+    /// What the compilation took, now or when the code came to the disk.
+    pub fn compile_cost(&self) -> CompileCost {
+        self.inner.origin.cost
     }
 
     /// Asks the policy about one resource, in a new instance and inside the limits.
@@ -155,7 +170,7 @@ impl Policy {
             Err(error) => {
                 return Run {
                     outcome: Err(error),
-                    usage: Usage::default(),
+                    usage: self.usage_of_loading(),
                     log: String::new(),
                 };
             }
@@ -175,17 +190,21 @@ impl Policy {
         let (memory_bytes, table_elements) =
             (state.limiter.memory_bytes, state.limiter.table_elements);
         let log = state.into_log();
-        let usage = Usage {
+        let mut usage = Usage {
             wall_time: started.elapsed(),
             fuel: limits.fuel.saturating_sub(left),
             memory_bytes,
             table_elements,
             log_bytes: log.written,
+            ..self.usage_of_loading()
         };
         let log = log.into_text();
         let outcome = outcome
             .map(v1::verdict)
             .map_err(|(error, phase)| classify(&error, phase, limits, &log));
+        if let Ok(verdict) = &outcome {
+            usage.result_bytes = size_of_answer(verdict);
+        }
         Run {
             outcome,
             usage,
@@ -203,6 +222,18 @@ impl Policy {
             .instantiate(&mut store)
             .map(drop)
             .map_err(|error| classify(&error, Phase::Instantiate, limits, ""))
+    }
+
+    /// What is used before anything runs.
+    fn usage_of_loading(&self) -> Usage {
+        let origin = &self.inner.origin;
+        Usage {
+            instances: origin.instances,
+            module_bytes: origin.module_bytes,
+            compile_cpu: origin.cost.cpu,
+            compile_memory_bytes: origin.cost.memory_bytes,
+            ..Usage::default()
+        }
     }
 
     fn limits(&self) -> &Limits {
@@ -247,10 +278,36 @@ impl Policy {
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
-            .field("digest", &self.inner.digest)
-            .field("interface", &self.inner.interface)
-            .field("module_bytes", &self.inner.module_bytes)
+            .field("digest", &self.inner.origin.digest)
+            .field("interface", &self.inner.origin.interface)
+            .field("module_bytes", &self.inner.origin.module_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an answer takes of [`Limits::result_bytes`]: its texts, and a place for each item of a list.
+fn size_of_answer(verdict: &Result<Decision, Refusal>) -> usize {
+    let pairs = |pairs: &[(String, String)]| {
+        let texts = pairs.iter().map(|(key, value)| key.len() + value.len());
+        size_of_val(pairs) + texts.sum::<usize>()
+    };
+    match verdict {
+        Ok(decision) => {
+            let accounts = &decision.service_accounts;
+            let names = accounts.iter().map(|account| account.name.len());
+            decision.secret_name.len()
+                + pairs(&decision.labels)
+                + pairs(&decision.annotations)
+                + size_of_val(accounts.as_slice())
+                + names.sum::<usize>()
+        }
+        Err(Refusal::Denied(message)) => message.len(),
+        Err(Refusal::InvalidSettings(errors)) => {
+            let texts = errors
+                .iter()
+                .map(|error| error.field.len() + error.message.len());
+            size_of_val(errors.as_slice()) + texts.sum::<usize>()
+        }
     }
 }
 

@@ -36,9 +36,9 @@ fn a_file_that_is_no_component_is_named_with_the_way_to_make_one() {
         ),
         (b"(component)".to_vec(), Found::Text, "wasm-tools parse"),
         (
-            b"\x1f\x8b\x08\0\0\0\0\0".to_vec(),
-            Found::Compressed,
-            "compressed",
+            b"PK\x03\x04\0\0\0\0".to_vec(),
+            Found::Archive,
+            "zip archive",
         ),
         (b"hello".to_vec(), Found::Other, "binaryData"),
     ];
