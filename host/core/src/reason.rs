@@ -65,6 +65,8 @@ reasons! {
     PolicyDigestMismatch, CONDITION_READY, "The policy module is not the one that `spec.policy.sha256` pins.", "Upload the pinned module, or pin the new one.";
     PolicyNotAComponent, CONDITION_READY, "The policy is not a WebAssembly component.", "Upload a component, not a core module or something else.";
     PolicyCompileFailed, CONDITION_READY, "The policy module does not compile.", "Build the module again; the message says what is wrong with it.";
+    PolicyCompileLimit, CONDITION_READY, "The policy module takes more time or memory to compile than allowed.", "Make the module's functions smaller and fewer, and build it for size.";
+    PolicyCompilerUnavailable, CONDITION_READY, "The operator could not compile the policy, by no fault of the module.", "Nothing to do: the operator tries again; if it stays, the administrator looks at its logs.";
     PolicyInterfaceMismatch, CONDITION_READY, "The policy does not export the interface that the operator speaks.", "Build the module against mobb:ecr-policy@1.0.0.";
     PolicyImportDenied, CONDITION_READY, "The policy imports something that no policy gets.", "Remove the import that the message names: a policy has no network, files, clock or random numbers.";
     PolicyDeadlineExceeded, CONDITION_READY, "The policy took too long.", "Make the policy do less; it has some milliseconds.";

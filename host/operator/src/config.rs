@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use ecr_secret_engine::{Compilation, DiskOptions, EngineOptions};
+
+/// Bytes of compiled policies on the disk: some thousand of usual size.
+const COMPILED_ON_DISK: u64 = 256 << 20;
 
 /// Keeps Amazon ECR credentials fresh in Kubernetes and OpenShift.
 #[derive(Debug, Parser)]
@@ -67,6 +71,12 @@ pub struct Options {
     /// How many resources are worked on at the same time.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000), global = true)]
     pub max_concurrent_reconciles: u16,
+    /// What a policy may use, where it is not the default: for instance `fuel=50000000,memory=32Mi,wall-time=500ms`.
+    #[arg(long, env = "POLICY_LIMITS", default_value = "", global = true)]
+    pub policy_limits: String,
+    /// Where compiled policies are kept over a restart, a directory that no tenant can write; empty for nowhere.
+    #[arg(long, env = "POLICY_CACHE_DIR", default_value = "", global = true)]
+    pub policy_cache_dir: String,
 }
 
 /// The form of the log.
@@ -92,6 +102,31 @@ pub fn one_line(error: &clap::Error) -> String {
 }
 
 impl Options {
+    /// How policies are loaded and run: compiled in a child process, inside the limits.
+    ///
+    /// # Errors
+    /// A limit that cannot be understood, with what to do.
+    pub fn engine(&self) -> Result<EngineOptions, String> {
+        let limits = self
+            .policy_limits
+            .parse()
+            .map_err(|error| format!("POLICY_LIMITS: {error}"))?;
+        let compilation = Compilation::isolated().map_err(|error| {
+            format!("the operator's own program cannot be found: {error}; mount /proc")
+        })?;
+        let directory = &self.policy_cache_dir;
+        let disk = (!directory.is_empty()).then(|| DiskOptions {
+            directory: directory.into(),
+            bytes: COMPILED_ON_DISK,
+        });
+        Ok(EngineOptions {
+            limits,
+            compilation,
+            disk,
+            ..EngineOptions::default()
+        })
+    }
+
     /// The namespaces to serve; none means all of them.
     ///
     /// # Errors
@@ -150,6 +185,23 @@ mod tests {
         for bad in ["A", "a_b", "-a", "a-", "a/b", &"a".repeat(64)] {
             assert!(namespaces(bad).unwrap_err().contains(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn limits_that_are_none_are_refused_by_the_name_of_the_variable() {
+        let engine = |text: &str| {
+            let option = format!("--policy-limits={text}");
+            Cli::try_parse_from(["ecr-secret-operator", &option])
+                .unwrap()
+                .options
+                .engine()
+        };
+        assert_eq!(engine("fuel=5").unwrap().limits.fuel, 5);
+        let error = engine("fule=5").unwrap_err();
+        assert!(
+            error.starts_with("POLICY_LIMITS: ") && error.contains("fule"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -7,8 +7,11 @@ use ecr_secret_core::manifests::{self, DEFAULT_NAMESPACE, Installation, Scope};
 use ecr_secret_operator::config::{self, Cli, Command};
 use ecr_secret_operator::run::run;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // First of all: a compiler of policies must not have threads, nor read anything that it is not given.
+    if let Some(ended) = ecr_secret_engine::compile_role() {
+        return ended;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => return failed(&config::one_line(&error)),
@@ -16,7 +19,11 @@ async fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let ended = match cli.command {
-        None | Some(Command::Run) => run(cli.options).await,
+        None | Some(Command::Run) => tokio::runtime::Runtime::new()
+            .map_err(|error| {
+                format!("no threads can be started: {error}; raise the limit on processes")
+            })
+            .and_then(|runtime| runtime.block_on(run(cli.options))),
         Some(Command::Crds) => {
             print!("{}", manifests::crds_yaml());
             Ok(())

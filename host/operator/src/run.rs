@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, LEASE_NAME, OPERATOR_NAME};
 use ecr_secret_core::reason::Reason;
-use ecr_secret_engine::{Engine, EngineOptions};
+use ecr_secret_engine::Engine;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use kube::runtime::controller::{self, Controller};
@@ -48,6 +48,7 @@ const UNDECIDED_RETRY: Duration = Duration::from_secs(1);
 /// Why it cannot start, in one line with what to do.
 pub async fn run(options: Options) -> Result<(), String> {
     let namespaces = options.namespaces()?;
+    let engine = options.engine()?;
     logging::init(options.log_format, &options.log_level)?;
     let mut config = Config::infer().await.map_err(|error| {
         // Further lines would quote the file, and there may be a token in it.
@@ -69,7 +70,10 @@ pub async fn run(options: Options) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     let (stop_sender, stop) = watch::channel(false);
     let turns = Arc::new(Turns::new(options.max_concurrent_reconciles));
-    let scopes = scopes(&client, &namespaces, &identity, &metrics, &turns)?;
+    let engine =
+        Engine::new(engine).map_err(|error| format!("the policy engine cannot start: {error}"))?;
+    let policies = Arc::new(Policies::new(client.clone(), engine, Arc::clone(&metrics)));
+    let scopes = scopes(&client, &namespaces, &identity, &metrics, &policies, &turns);
 
     let mut tasks = JoinSet::new();
     let worlds: Vec<Arc<World>> = scopes
@@ -179,16 +183,14 @@ fn scopes(
     namespaces: &[String],
     identity: &str,
     metrics: &Arc<Metrics>,
+    policies: &Arc<Policies>,
     turns: &Arc<Turns>,
-) -> Result<Vec<Scope>, String> {
+) -> Vec<Scope> {
     let broker_options = BrokerOptions {
         metrics: Arc::new(Counted(Arc::clone(metrics))),
         ..BrokerOptions::new(Environment::of_process())
     };
     let broker = Broker::new(broker_options);
-    let engine = Engine::new(EngineOptions::default())
-        .map_err(|error| format!("the policy engine cannot start: {error}"))?;
-    let policies = Arc::new(Policies::new(client.clone(), engine, Arc::clone(metrics)));
     let reporter = Reporter {
         controller: OPERATOR_NAME.to_owned(),
         instance: Some(identity.to_owned()),
@@ -201,14 +203,14 @@ fn scopes(
             client: client.clone(),
             world: Arc::default(),
             broker: broker.clone(),
-            policies: Arc::clone(&policies),
+            policies: Arc::clone(policies),
             accounts: Accounts::default(),
             recorder: recorder.clone(),
             turns: Arc::clone(turns),
             metrics: Arc::clone(metrics),
         }),
     };
-    Ok(if namespaces.is_empty() {
+    if namespaces.is_empty() {
         vec![scope(None)]
     } else {
         namespaces
@@ -216,7 +218,7 @@ fn scopes(
             .cloned()
             .map(|name| scope(Some(name)))
             .collect()
-    })
+    }
 }
 
 impl Scope {

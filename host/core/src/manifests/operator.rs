@@ -19,6 +19,8 @@ pub const WORKLOAD_NAME: &str = "ecr-secret-operator-controller-manager";
 
 const CREDENTIALS_SECRET: &str = "aws-ecr-cloud-credentials";
 const CREDENTIALS_DIR: &str = "/var/run/secrets/aws";
+/// Holds compiled policies; nobody but the operator can write there.
+const POLICY_CACHE_DIR: &str = "/var/cache/ecr-secret-operator";
 const WEB_IDENTITY_DIR: &str = "/var/run/secrets/openshift/serviceaccount";
 
 /// What may differ between two installations.
@@ -118,7 +120,7 @@ impl Installation {
             ],
             "livenessProbe": { "httpGet": { "path": "/healthz", "port": "health" }, "initialDelaySeconds": 15, "periodSeconds": 20 },
             "readinessProbe": { "httpGet": { "path": "/readyz", "port": "health" }, "initialDelaySeconds": 2, "periodSeconds": 5 },
-            // The memory is for the compiler of policies; without policies the operator needs a tenth.
+            // The memory is for the compiler of policies, which may have 256 MiB; the operator needs a tenth.
             "resources": { "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
@@ -129,6 +131,7 @@ impl Installation {
             "volumeMounts": [
                 { "name": "aws-credentials", "mountPath": CREDENTIALS_DIR, "readOnly": true },
                 { "name": "web-identity", "mountPath": WEB_IDENTITY_DIR, "readOnly": true },
+                { "name": "policy-cache", "mountPath": POLICY_CACHE_DIR },
                 { "name": "tmp", "mountPath": "/tmp" },
             ],
         })
@@ -145,6 +148,7 @@ impl Installation {
             { "name": "WATCH_NAMESPACE", "value": watched },
             { "name": "POD_NAME", "valueFrom": field("metadata.name") },
             { "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") },
+            { "name": "POLICY_CACHE_DIR", "value": POLICY_CACHE_DIR },
             { "name": "AWS_CONFIG_FILE", "value": format!("{CREDENTIALS_DIR}/credentials") },
             { "name": "AWS_ACCESS_KEY_ID", "valueFrom": key("aws_access_key_id") },
             { "name": "AWS_SECRET_ACCESS_KEY", "valueFrom": key("aws_secret_access_key") },
@@ -163,6 +167,7 @@ fn volumes() -> Value {
             "name": "web-identity",
             "projected": { "sources": [{ "serviceAccountToken": { "audience": "openshift", "path": "token" } }] },
         },
+        { "name": "policy-cache", "emptyDir": { "sizeLimit": "300Mi" } },
         { "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } },
     ])
 }

@@ -2,9 +2,9 @@
 
 mod module;
 mod problems;
+mod queue;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{Decision, Request, default_decision};
@@ -12,30 +12,30 @@ use ecr_secret_core::api::{PolicyRef, PolicyStatus};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::validate::{DecisionLimits, ValidDecision, validate_decision};
-use ecr_secret_engine::{Engine, Policy, PolicyCache, digest};
+use ecr_secret_engine::{Engine, LoadError, Policy, PolicyCache, digest, unpack};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use module::{find, module_of};
 use problems::{evaluation_problem, load_problem, refused};
+use queue::FairQueue;
 
 use crate::telemetry::metrics::Metrics;
 use crate::world::World;
 
 /// How many modules are compiled at the same time: a tenant's uploads must not take every core.
 const COMPILATIONS: usize = 1;
-/// How many loaded modules are kept.
-const LOADED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap(); // a constant, checked when compiling
+/// Bytes of machine code that are kept loaded. What does not fit comes from the disk again, or from the compiler.
+const LOADED: usize = 64 << 20;
 
 /// The policies of all namespaces.
 pub struct Policies {
     client: Client,
     engine: Engine,
     limits: DecisionLimits,
-    loaded: PolicyCache,
-    compiling: Semaphore,
+    loaded: Arc<PolicyCache>,
+    compiling: FairQueue,
     /// By namespace, `ConfigMap` and key: the last state that was read. The inner lock makes one reader
     /// do the work that many ask for.
     sources: Mutex<HashMap<Source, Arc<tokio::sync::Mutex<Option<Read>>>>>,
@@ -93,8 +93,8 @@ impl Policies {
             client,
             engine,
             limits: DecisionLimits::default(),
-            loaded: PolicyCache::new(LOADED),
-            compiling: Semaphore::new(COMPILATIONS),
+            loaded: Arc::new(PolicyCache::new(LOADED)),
+            compiling: FairQueue::new(COMPILATIONS),
             sources: Mutex::default(),
             metrics,
         }
@@ -284,7 +284,7 @@ impl Policies {
         };
         let resource_version = object.metadata.resource_version.clone().unwrap_or_default();
         let loaded = match module_of(object, config_map, key.as_deref()) {
-            Ok(bytes) => self.compile(config_map, bytes).await,
+            Ok(file) => self.obtain(namespace, config_map, file).await,
             Err(problem) => Err(problem.into()),
         };
         let module = match &loaded {
@@ -300,21 +300,68 @@ impl Policies {
         Ok(loaded)
     }
 
-    async fn compile(&self, config_map: &str, bytes: Vec<u8>) -> Result<Policy, Failed> {
-        if let Some(policy) = self.loaded.get(&digest(&bytes)) {
+    /// The policy of a file: one that is loaded, or of code on the disk, or compiled when it is the namespace's turn.
+    async fn obtain(
+        &self,
+        namespace: &str,
+        config_map: &str,
+        file: Vec<u8>,
+    ) -> Result<Policy, Failed> {
+        let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
+        let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
+        let found = found.unwrap_or_else(|_| Err(given_up()));
+        let module = match found.map_err(|error| load_problem(config_map, &error))? {
+            Found::Policy(policy) => return Ok(policy),
+            Found::Nothing { module } => module,
+        };
+        let _turn = self.compiling.turn(namespace).await;
+        // Whoever had the turn before may have compiled the same.
+        if let Some(policy) = self.loaded.get(&digest(&module)) {
             return Ok(policy);
         }
-        let _permit = self.compiling.acquire().await;
         let engine = self.engine.clone();
-        let Ok(loaded) = spawn_blocking(move || engine.load(&bytes)).await else {
-            let message = format!(
-                "ConfigMap {config_map}: the compiler gave up on the module; build it anew"
-            );
-            return Err(Problem::new(Reason::PolicyCompileFailed, message).into());
-        };
-        let policy = loaded.map_err(|error| load_problem(config_map, &error))?;
+        let compiled = spawn_blocking(move || engine.load(&module)).await;
+        let compiled = compiled.unwrap_or_else(|_| Err(given_up()));
+        let policy = compiled.map_err(|error| load_problem(config_map, &error));
+        let result = policy
+            .as_ref()
+            .map_or_else(|failed| failed.problem.reason.as_str(), |_| "Compiled");
+        self.metrics.compiled(result);
+        let policy = policy?;
         self.loaded.insert(policy.clone());
         Ok(policy)
+    }
+}
+
+/// What there is of a module without compiling it.
+enum Found {
+    Policy(Policy),
+    /// The module, unpacked.
+    Nothing {
+        module: Vec<u8>,
+    },
+}
+
+fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Found, LoadError> {
+    let module = unpack(file, engine.options().limits.module_bytes)?;
+    if let Some(policy) = loaded.get(&digest(&module)) {
+        return Ok(Found::Policy(policy));
+    }
+    Ok(match engine.load_compiled(&module)? {
+        Some(policy) => {
+            loaded.insert(policy.clone());
+            Found::Policy(policy)
+        }
+        None => Found::Nothing {
+            module: module.into_owned(),
+        },
+    })
+}
+
+/// The thread that loads a module ended: the operator is stopping, or the library panicked, which is logged.
+fn given_up() -> LoadError {
+    LoadError::CompilerUnavailable {
+        message: "loading ended unexpectedly".to_owned(),
     }
 }
 

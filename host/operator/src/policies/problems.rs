@@ -10,7 +10,11 @@ use super::Failed;
 pub(super) fn load_problem(config_map: &str, error: &LoadError) -> Failed {
     let reason = match error {
         LoadError::ModuleTooLarge { .. } => Reason::PolicyTooLarge,
-        LoadError::NotAComponent { .. } => Reason::PolicyNotAComponent,
+        LoadError::NotAComponent { .. } | LoadError::CannotUnpack { .. } => {
+            Reason::PolicyNotAComponent
+        }
+        LoadError::CompileLimit { .. } => Reason::PolicyCompileLimit,
+        LoadError::CompilerUnavailable { .. } => Reason::PolicyCompilerUnavailable,
         LoadError::ImportDenied { .. } => Reason::PolicyImportDenied,
         LoadError::InterfaceMismatch { .. } => Reason::PolicyInterfaceMismatch,
         LoadError::MemoryLimit { .. } => Reason::PolicyMemoryLimit,

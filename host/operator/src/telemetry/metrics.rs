@@ -44,6 +44,7 @@ pub struct Metrics {
     pub refresh_duration: Histogram,
     reconciles: Family<ResultLabels, Counter>,
     policy_evaluations: Family<ResultLabels, Counter>,
+    policy_compilations: Family<ResultLabels, Counter>,
     /// Seconds of one policy evaluation.
     pub policy_duration: Histogram,
     /// Fuel of one policy evaluation.
@@ -65,6 +66,7 @@ impl Default for Metrics {
             ]),
             reconciles: Family::default(),
             policy_evaluations: Family::default(),
+            policy_compilations: Family::default(),
             policy_duration: Histogram::new([
                 0.000_02, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.01, 0.1,
             ]),
@@ -110,6 +112,11 @@ impl Default for Metrics {
             "policy_evaluation",
             "Policy evaluations, by result",
             metrics.policy_evaluations.clone(),
+        );
+        registry.register(
+            "policy_compilation",
+            "Policy modules that went to the compiler, by result",
+            metrics.policy_compilations.clone(),
         );
         registry.register_with_unit(
             "policy_evaluation_duration",
@@ -168,6 +175,13 @@ impl Metrics {
     /// Counts a reconcile.
     pub fn reconciled(&self, result: &'static str) {
         self.reconciles
+            .get_or_create(&ResultLabels { result })
+            .inc();
+    }
+
+    /// Counts a module that went to the compiler.
+    pub fn compiled(&self, result: &'static str) {
+        self.policy_compilations
             .get_or_create(&ResultLabels { result })
             .inc();
     }

@@ -52,6 +52,8 @@ fn a_mistake_on_the_command_line_or_in_the_environment_is_one_line_and_exit_code
         (&["--metrics-addr", "nonsense"], &[], "nonsense"),
         (&["--metrics-addr"], &[], "--metrics-addr"),
         (&["--max-concurrent-reconciles", "0"], &[], "0"),
+        (&["--policy-limits", "fule=1"], &[], "fule"),
+        (&[], &[("POLICY_LIMITS", "memory=lots")], "POLICY_LIMITS"),
         (&["--log-format", "xml"], &[], "xml"),
         (&["--leader-elect=perhaps"], &[], "perhaps"),
         (&[], &[("LEADER_ELECT", "perhaps")], "perhaps"),

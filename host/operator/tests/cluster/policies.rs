@@ -13,6 +13,7 @@ use crate::recording::{Recording, Seen};
 use crate::support::{SOON, Stage, eventually, password, spec, state};
 
 mod broken;
+mod compiled;
 mod hostile;
 
 const MODULE: &str = "policy.wasm";

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::compiled::gzip;
 use super::{MODULE, digest, message, policy_spec};
 use crate::support::{Stage, spec, state};
 
@@ -67,6 +68,21 @@ fn broken_modules() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "data": { "README": text } }),
             "PolicyNotAComponent",
         ),
+        (
+            "an archive that ends too early",
+            binary(&gzip(&good)[..good.len() / 4]),
+            "PolicyNotAComponent",
+        ),
+        (
+            "a bomb",
+            binary(&gzip(&vec![0; 64 << 20])),
+            "PolicyNotAComponent",
+        ),
+        (
+            "a module that unpacks to more than it may have",
+            binary(&gzip(&[noise(200 << 10), vec![0; 5 << 20]].concat())),
+            "PolicyTooLarge",
+        ),
         ("nothing", json!({}), "PolicyMissing"),
         (
             "two modules",
@@ -74,6 +90,16 @@ fn broken_modules() -> Vec<(&'static str, Value, &'static str)> {
             "PolicyAmbiguous",
         ),
     ]
+}
+
+/// Bytes that do not shrink.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
