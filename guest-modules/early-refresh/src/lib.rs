@@ -20,11 +20,13 @@ use ecr_policy::prelude::*;
 const DEFAULT_PERCENT: u8 = 25;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// 1 to 90: renew when this share of the token's life is left; 25 without settings.
     #[serde(default)]
     before_expiry_percent: Option<u8>,
+    /// At least 1: renew this many seconds after the token was issued.
     #[serde(default)]
     after_seconds: Option<u64>,
 }
@@ -36,30 +38,30 @@ pub struct EarlyRefresh;
 impl Policy for EarlyRefresh {
     type Settings = Settings;
 
-    fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
-        let decision = request.default_decision();
-        let percent = match (settings.before_expiry_percent, settings.after_seconds) {
-            (Some(_), Some(_)) => {
-                return Err(Refusal::invalid_setting(
-                    "after_seconds",
-                    "must not stand beside `before_expiry_percent`: remove one of them",
-                ));
-            }
-            (None, Some(0)) => {
-                return Err(Refusal::invalid_setting(
-                    "after_seconds",
-                    "must be at least 1",
-                ));
-            }
-            (None, Some(seconds)) => return Ok(decision.refresh_after_issue(seconds)),
-            (percent, None) => percent.unwrap_or(DEFAULT_PERCENT),
-        };
-        if !(1..=90).contains(&percent) {
-            return Err(Refusal::invalid_setting(
+    fn check(settings: &Settings) -> Result<(), Refusal> {
+        match (settings.before_expiry_percent, settings.after_seconds) {
+            (Some(_), Some(_)) => Err(Refusal::invalid_setting(
+                "after_seconds",
+                "must not stand beside `before_expiry_percent`: remove one of them",
+            )),
+            (None, Some(0)) => Err(Refusal::invalid_setting(
+                "after_seconds",
+                "must be at least 1",
+            )),
+            (Some(percent), None) if !(1..=90).contains(&percent) => Err(Refusal::invalid_setting(
                 "before_expiry_percent",
                 "must be 1 to 90",
-            ));
+            )),
+            _ => Ok(()),
         }
+    }
+
+    fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
+        let decision = request.default_decision();
+        if let Some(seconds) = settings.after_seconds {
+            return Ok(decision.refresh_after_issue(seconds));
+        }
+        let percent = settings.before_expiry_percent.unwrap_or(DEFAULT_PERCENT);
         Ok(match request.token_life() {
             Some(life) => decision.refresh_before_expiry(share(life, percent)),
             None => decision,

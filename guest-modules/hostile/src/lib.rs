@@ -32,7 +32,7 @@
 use ecr_policy::prelude::*;
 
 /// What to do wrong; the head of the module describes each.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "described once, in the head of the module")]
 pub enum Misdeed {
@@ -71,7 +71,7 @@ pub enum Misdeed {
 }
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     #[serde(default, rename = "do")]

@@ -15,12 +15,15 @@
 use ecr_policy::prelude::*;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// The key of the label.
     label: String,
+    /// The label's value; without it every value will do.
     #[serde(default)]
     value: Option<String>,
+    /// The lists that name the Secret, `["ImagePull"]` by default.
     #[serde(default = "image_pull", rename = "use")]
     uses: Vec<Use>,
 }
@@ -36,7 +39,7 @@ pub struct LabelSelectedAccounts;
 impl Policy for LabelSelectedAccounts {
     type Settings = Settings;
 
-    fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
+    fn check(settings: &Settings) -> Result<(), Refusal> {
         if settings.label.is_empty() {
             return Err(Refusal::invalid_setting(
                 "label",
@@ -49,6 +52,10 @@ impl Policy for LabelSelectedAccounts {
                 "must hold `ImagePull`, `Mount` or both",
             ));
         }
+        Ok(())
+    }
+
+    fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
         let selected = request.service_accounts.iter().filter(|account| {
             account
                 .label(&settings.label)

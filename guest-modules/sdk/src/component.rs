@@ -7,8 +7,9 @@ use core::marker::PhantomData;
 
 use ecr_policy_model as model;
 
-use crate::policy::{Policy, evaluate};
-use bindings::exports::mobb::ecr_policy::decide::Guest;
+use crate::policy::{Policy, evaluate, validate_settings};
+use crate::schema::schema_of;
+use bindings::exports::mobb::ecr_policy::{about, decide};
 use bindings::mobb::ecr_policy::types as wit;
 
 /// What wit-bindgen generates from the WIT package.
@@ -30,11 +31,42 @@ pub mod bindings {
     });
 }
 
-/// The component that answers with policy `P`.
-#[derive(Debug)]
-pub struct Component<P>(PhantomData<P>);
+/// What the manifest of the policy's crate says.
+pub trait Package {
+    /// `package.name`.
+    const NAME: &'static str;
+    /// `package.version`.
+    const VERSION: &'static str;
+    /// `package.description`, or nothing.
+    const SUMMARY: &'static str;
+}
 
-impl<P: Policy> Guest for Component<P> {
+/// The component that answers with policy `P` of the package `C`.
+#[derive(Debug)]
+pub struct Component<P, C>(PhantomData<(P, C)>);
+
+impl<P: Policy, C: Package> about::Guest for Component<P, C> {
+    fn describe() -> wit::Description {
+        wit::Description {
+            name: C::NAME.into(),
+            version: C::VERSION.into(),
+            summary: C::SUMMARY.into(),
+            settings_schema: schema_of::<P::Settings>(),
+        }
+    }
+
+    fn validate_settings(settings: String) -> Result<(), Vec<wit::FieldError>> {
+        validate_settings::<P>(&settings).map_err(|refusal| match refusal {
+            model::Refusal::InvalidSettings(errors) => errors_out(errors),
+            model::Refusal::Denied(message) => vec![wit::FieldError {
+                field: String::new(),
+                message,
+            }],
+        })
+    }
+}
+
+impl<P: Policy, C: Package> decide::Guest for Component<P, C> {
     fn evaluate(request: wit::Request) -> Result<wit::Decision, wit::Refusal> {
         match evaluate::<P>(&request_in(request)) {
             Ok(decision) => Ok(decision_out(decision)),
@@ -110,17 +142,21 @@ fn decision_out(decision: model::Decision) -> wit::Decision {
     }
 }
 
+fn errors_out(errors: Vec<model::FieldError>) -> Vec<wit::FieldError> {
+    errors
+        .into_iter()
+        .map(|error| wit::FieldError {
+            field: error.field,
+            message: error.message,
+        })
+        .collect()
+}
+
 fn refusal_out(refusal: model::Refusal) -> wit::Refusal {
     match refusal {
-        model::Refusal::InvalidSettings(errors) => wit::Refusal::InvalidSettings(
-            errors
-                .into_iter()
-                .map(|error| wit::FieldError {
-                    field: error.field,
-                    message: error.message,
-                })
-                .collect(),
-        ),
+        model::Refusal::InvalidSettings(errors) => {
+            wit::Refusal::InvalidSettings(errors_out(errors))
+        }
         model::Refusal::Denied(why) => wit::Refusal::Denied(why),
     }
 }

@@ -10,8 +10,9 @@
 //! ```
 //! use ecr_policy::prelude::*;
 //!
-//! #[derive(serde::Deserialize)]
+//! #[derive(serde::Deserialize, Schema)]
 //! struct Settings {
+//!     /// The team that the Secret is for.
 //!     team: String,
 //! }
 //!
@@ -42,12 +43,17 @@
 //! world `mobb:ecr-policy/policy@1.0.0`; on others it only checks that the type is a policy. A policy needs no
 //! dependency but this crate, and `serde` when it has settings of its own.
 
+// The derive macro names this crate by its name, in its own tests too.
+#[cfg(test)]
+extern crate self as ecr_policy;
+
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod component;
 mod extend;
 mod json;
 mod policy;
+pub mod schema;
 pub mod test;
 
 pub use ecr_policy_model::{
@@ -55,15 +61,16 @@ pub use ecr_policy_model::{
     ServiceAccount, TokenWindow, default_decision,
 };
 pub use extend::{DecisionExt, RefusalExt, RequestExt, ServiceAccountExt, Use};
-pub use policy::{NoSettings, Policy, evaluate, parse_settings};
+pub use policy::{NoSettings, Policy, evaluate, parse_settings, validate_settings};
+pub use schema::Schema;
 
 /// Everything that a policy and its tests use, for one `use ecr_policy::prelude::*;`.
 pub mod prelude {
     pub use crate::test::RequestBuilder as _;
     pub use crate::{
         AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Refresh, Refusal,
-        RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, ServiceAccount,
-        ServiceAccountExt as _, TokenWindow, Use, evaluate,
+        RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, Schema, ServiceAccount,
+        ServiceAccountExt as _, TokenWindow, Use, evaluate, validate_settings,
     };
 }
 
@@ -76,7 +83,13 @@ macro_rules! export {
     ($policy:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            type Exported = $crate::component::Component<$policy>;
+            struct Own;
+            impl $crate::component::Package for Own {
+                const NAME: &'static str = env!("CARGO_PKG_NAME");
+                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+                const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
+            }
+            type Exported = $crate::component::Component<$policy, Own>;
             $crate::component::bindings::export_policy!(
                 Exported with_types_in $crate::component::bindings
             );

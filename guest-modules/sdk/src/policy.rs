@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::json;
+use crate::schema::Schema;
 
 /// A policy: a pure function from a request to a decision.
 pub trait Policy {
@@ -12,7 +13,8 @@ pub trait Policy {
     /// what is required (`#[serde(default)]` for what is not) and whether unknown fields are
     /// mistakes (`#[serde(deny_unknown_fields)]`, recommended: it finds the misspelt ones).
     /// [`NoSettings`] for a policy that has none.
-    type Settings: DeserializeOwned;
+    /// Derive `Schema` beside serde's `Deserialize`, so that tools can tell what the settings are.
+    type Settings: DeserializeOwned + Schema;
 
     /// Decides about one resource. Start from `request.default_decision()`, which is what the
     /// operator does without a policy.
@@ -22,6 +24,15 @@ pub trait Policy {
     /// settings that have the right form and the wrong content. Both reach the user as the status of the
     /// resource, so the text should name what to change. The last good Secret stays in either case.
     fn decide(request: &Request, settings: Self::Settings) -> Result<Decision, Refusal>;
+
+    /// Checks of settings what their types cannot say: ranges, forms, what excludes each other. It is asked before every
+    /// decision, and when settings are checked without a resource.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidSettings`] with the fields that are wrong.
+    fn check(_settings: &Self::Settings) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Reads the settings' JSON text. Override it only to take the text in another way than serde's.
     ///
@@ -38,7 +49,21 @@ pub trait Policy {
 /// # Errors
 /// The policy's refusal, or [`Refusal::InvalidSettings`] when the settings do not fit its type.
 pub fn evaluate<P: Policy>(request: &Request) -> Result<Decision, Refusal> {
-    P::decide(request, P::settings(&request.settings)?)
+    P::decide(request, checked::<P>(&request.settings)?)
+}
+
+/// Checks settings as far as that can be done without a request.
+///
+/// # Errors
+/// [`Refusal::InvalidSettings`] with what is wrong.
+pub fn validate_settings<P: Policy>(text: &str) -> Result<(), Refusal> {
+    checked::<P>(text).map(|_| ())
+}
+
+fn checked<P: Policy>(text: &str) -> Result<P::Settings, Refusal> {
+    let settings = P::settings(text)?;
+    P::check(&settings)?;
+    Ok(settings)
 }
 
 /// Reads settings from JSON text into any type that serde can read. Empty text means `{}`.

@@ -23,12 +23,15 @@ const LABEL_VALUE_MAX: usize = 63;
 const NAME_MAX: usize = 253;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// The team, also the value of the label `team`.
     prefix: String,
+    /// More labels of the Secret.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// The team's namespaces; resources elsewhere are denied.
     #[serde(default)]
     namespaces: Option<Vec<String>>,
 }
@@ -40,13 +43,16 @@ pub struct TeamPrefix;
 impl Policy for TeamPrefix {
     type Settings = Settings;
 
+    fn check(settings: &Settings) -> Result<(), Refusal> {
+        check_prefix(&settings.prefix)
+    }
+
     fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
         let Settings {
             prefix,
             labels,
             namespaces,
         } = settings;
-        check_prefix(&prefix)?;
         let namespace = &request.resource.namespace;
         if namespaces.is_some_and(|allowed| !allowed.contains(namespace)) {
             return Err(Refusal::denied(format!(

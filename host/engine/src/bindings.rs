@@ -18,8 +18,8 @@ pub(crate) mod v1 {
         wasmtime::component::bindgen!({ path: "../../wit", world: "policy" });
     }
 
-    pub(crate) use generated::PolicyPre as BindingsPre;
     use generated::mobb::ecr_policy::types as wit;
+    pub(crate) use generated::{Policy as Bindings, PolicyPre as BindingsPre};
 
     /// A request in the form that is handed to the guest.
     pub(crate) fn request(request: &model::Request) -> wit::Request {
@@ -86,16 +86,29 @@ pub(crate) mod v1 {
                 refresh: refresh(decision.refresh),
             }),
             Err(wit::Refusal::Denied(message)) => Err(model::Refusal::Denied(message)),
-            Err(wit::Refusal::InvalidSettings(errors)) => Err(model::Refusal::InvalidSettings(
-                errors
-                    .into_iter()
-                    .map(|error| model::FieldError {
-                        field: error.field,
-                        message: error.message,
-                    })
-                    .collect(),
-            )),
+            Err(wit::Refusal::InvalidSettings(errors)) => {
+                Err(model::Refusal::InvalidSettings(field_errors(errors)))
+            }
         }
+    }
+
+    /// What a guest says of itself.
+    pub(crate) fn description(description: wit::Description) -> model::Description {
+        model::Description {
+            name: description.name,
+            version: description.version,
+            summary: description.summary,
+            settings_schema: description.settings_schema,
+        }
+    }
+
+    /// What is wrong with settings.
+    pub(crate) fn field_errors(errors: Vec<wit::FieldError>) -> Vec<model::FieldError> {
+        let plain = |error: wit::FieldError| model::FieldError {
+            field: error.field,
+            message: error.message,
+        };
+        errors.into_iter().map(plain).collect()
     }
 
     fn unlink(link: wit::AccountLink) -> model::AccountLink {

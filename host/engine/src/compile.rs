@@ -13,7 +13,8 @@ use wasmtime::{Engine, component::Component};
 
 use crate::{Limits, LoadError, text};
 pub use child::compile_role;
-pub(crate) use parent::{header, number};
+use parent::header;
+pub(crate) use parent::number;
 
 /// Where modules are compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,12 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use crate::compile::{Artifact, CompileCost, header, number};
+use crate::{
+    compile::{Artifact, CompileCost, number},
+    inspect::Inspection,
+    limits::wide,
+    policy::Interface,
+};
 
 /// Where and how much is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,13 +35,66 @@ pub struct DiskOptions {
 }
 
 /// Begins every file, and changes with its form.
-const MAGIC: &[u8; 8] = b"ecr-aot1";
+const MAGIC: &[u8; 8] = b"ecr-aot2";
 const CHECKSUM: usize = 32;
-const HEADER: usize = 16;
+/// Four numbers of eight bytes, and one byte for the interface and the imports.
+const HEADER: usize = 33;
+/// Marks code of a module that imports WASI.
+const WASI: u8 = 0x80;
 /// The directory's name within the one that is given.
 const OWN: &str = "policies";
 /// A file is marked as used at most so often.
 const MARK: Duration = Duration::from_mins(10);
+
+/// The code of a module, with what is known of the module itself, so that it can be used without it.
+pub(crate) struct Kept {
+    pub(crate) artifact: Artifact,
+    pub(crate) inspection: Inspection,
+    pub(crate) module_bytes: usize,
+}
+
+impl Kept {
+    fn header(&self) -> [u8; HEADER] {
+        let cpu = u64::try_from(self.artifact.cost.cpu.as_micros()).unwrap_or(u64::MAX);
+        let numbers = [
+            cpu,
+            self.artifact.cost.memory_bytes,
+            wide(self.module_bytes),
+            self.inspection.instances,
+        ];
+        let mut header = [0; HEADER];
+        for (place, number) in header.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let Interface::V1 = self.inspection.interface;
+        header[HEADER - 1] = 1 | if self.inspection.uses_wasi { WASI } else { 0 };
+        header
+    }
+
+    fn read(content: &[u8]) -> Option<Self> {
+        let (header, code) = content.split_at_checked(HEADER)?;
+        let kind = header[HEADER - 1];
+        let interface = match kind & !WASI {
+            1 => Interface::V1,
+            _ => return None,
+        };
+        Some(Self {
+            artifact: Artifact {
+                code: code.to_vec(),
+                cost: CompileCost {
+                    cpu: Duration::from_micros(number(header, 0)?),
+                    memory_bytes: number(header, 8)?,
+                },
+            },
+            inspection: Inspection {
+                interface,
+                uses_wasi: kind & WASI != 0,
+                instances: number(header, 24)?,
+            },
+            module_bytes: usize::try_from(number(header, 16)?).ok()?,
+        })
+    }
+}
 
 /// The files of one engine.
 #[derive(Debug)]
@@ -72,10 +130,10 @@ impl Disk {
     }
 
     /// The code of a module, if it is here and whole.
-    pub(crate) fn get(&self, digest: &str) -> Option<Artifact> {
+    pub(crate) fn get(&self, digest: &str) -> Option<Kept> {
         let path = self.path(digest);
         match self.read(&path, digest) {
-            Ok(artifact) => Some(artifact),
+            Ok(kept) => Some(kept),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(module = digest, %error, "compiled code on the disk is not used, it is made anew");
@@ -87,8 +145,8 @@ impl Disk {
     }
 
     /// Keeps the code of a module. That it cannot be kept is logged and does no other harm.
-    pub(crate) fn put(&self, digest: &str, artifact: &Artifact) {
-        if let Err(error) = self.write(digest, artifact).and_then(|()| self.tidy()) {
+    pub(crate) fn put(&self, digest: &str, kept: &Kept) {
+        if let Err(error) = self.write(digest, kept).and_then(|()| self.tidy()) {
             tracing::warn!(module = digest, %error, "compiled code could not be kept on the disk");
         }
     }
@@ -104,7 +162,7 @@ impl Disk {
             .join(format!("{digest}-{}.aot", &self.engine[..32]))
     }
 
-    fn read(&self, path: &Path, digest: &str) -> io::Result<Artifact> {
+    fn read(&self, path: &Path, digest: &str) -> io::Result<Kept> {
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(i32::from_ne_bytes(
@@ -126,21 +184,9 @@ impl Disk {
         if checksum != self.checksum(digest, content).as_slice() {
             return Err(io::Error::other("its checksum is wrong"));
         }
-        let (Some(cpu), Some(memory_bytes), Some(code)) = (
-            number(content, 0),
-            number(content, 8),
-            content.get(HEADER..),
-        ) else {
-            return Err(io::Error::other("it is cut short"));
-        };
+        let kept = Kept::read(content).ok_or_else(|| io::Error::other("it is cut short"))?;
         self.mark(&file, &metadata);
-        Ok(Artifact {
-            code: code.to_vec(),
-            cost: CompileCost {
-                cpu: Duration::from_micros(cpu),
-                memory_bytes,
-            },
-        })
+        Ok(kept)
     }
 
     /// Notes the use, so that [`Disk::tidy`] knows it.
@@ -156,10 +202,9 @@ impl Disk {
         }
     }
 
-    fn write(&self, digest: &str, artifact: &Artifact) -> io::Result<()> {
-        let cpu = u64::try_from(artifact.cost.cpu.as_micros()).unwrap_or(u64::MAX);
-        let mut content = header(cpu, artifact.cost.memory_bytes).to_vec();
-        content.extend_from_slice(&artifact.code);
+    fn write(&self, digest: &str, kept: &Kept) -> io::Result<()> {
+        let mut content = kept.header().to_vec();
+        content.extend_from_slice(&kept.artifact.code);
         let path = self.path(digest);
         // It appears whole, whatever happens meanwhile.
         let temporary = path.with_extension(format!("new-{}", std::process::id()));
@@ -244,13 +289,21 @@ mod tests {
         Disk::open(&DiskOptions { directory, bytes }, &engine).unwrap()
     }
 
-    fn artifact(code: &[u8]) -> Artifact {
-        Artifact {
-            code: code.to_vec(),
-            cost: CompileCost {
-                cpu: Duration::from_millis(7),
-                memory_bytes: 9,
+    fn kept(code: &[u8]) -> Kept {
+        Kept {
+            artifact: Artifact {
+                code: code.to_vec(),
+                cost: CompileCost {
+                    cpu: Duration::from_millis(7),
+                    memory_bytes: 9,
+                },
             },
+            inspection: Inspection {
+                interface: Interface::V1,
+                uses_wasi: true,
+                instances: 3,
+            },
+            module_bytes: 5,
         }
     }
 
@@ -259,11 +312,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = disk(directory.path(), 1 << 20);
         assert!(disk.get("aa").is_none());
-        disk.put("aa", &artifact(b"code"));
+        disk.put("aa", &kept(b"code"));
         let found = disk.get("aa").unwrap();
+        assert_eq!(found.artifact.code, b"code");
+        assert_eq!(found.artifact.cost, kept(b"").artifact.cost);
         assert_eq!(
-            (found.code, found.cost),
-            (b"code".to_vec(), artifact(b"").cost)
+            (found.inspection, found.module_bytes),
+            (kept(b"").inspection, 5)
         );
         fs::rename(disk.path("aa"), disk.path("bb")).unwrap();
         assert!(disk.get("bb").is_none(), "a file under another name");
@@ -274,7 +329,7 @@ mod tests {
     fn a_damaged_cut_or_foreign_file_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
         let disk = disk(directory.path(), 1 << 20);
-        disk.put("aa", &artifact(b"some code"));
+        disk.put("aa", &kept(b"some code"));
         let whole = fs::read(disk.path("aa")).unwrap();
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
@@ -312,12 +367,12 @@ mod tests {
         let disk = disk(directory.path(), 2_500);
         let hours = |ago: u64| SystemTime::now() - Duration::from_secs(3600 * ago);
         for (digest, age) in [("aa", 3), ("bb", 2)] {
-            disk.put(digest, &artifact(&[0; 1000]));
+            disk.put(digest, &kept(&[0; 1000]));
             let file = File::options().write(true).open(disk.path(digest)).unwrap();
             file.set_modified(hours(age)).unwrap();
         }
         assert!(disk.get("aa").is_some(), "which marks it as used");
-        disk.put("cc", &artifact(&[0; 1000]));
+        disk.put("cc", &kept(&[0; 1000]));
         assert!(disk.get("bb").is_none());
         assert!(disk.get("aa").is_some() && disk.get("cc").is_some());
     }
@@ -332,7 +387,7 @@ mod tests {
         let mut other = wasmtime::Config::new();
         other.consume_fuel(false);
         let other = Disk::open(&options, &Engine::new(&other).unwrap()).unwrap();
-        other.put("aa", &artifact(b"code"));
+        other.put("aa", &kept(b"code"));
         assert!(disk(directory.path(), 1 << 20).get("aa").is_none());
         assert!(other.get("aa").is_some());
     }

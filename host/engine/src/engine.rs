@@ -8,10 +8,10 @@ use wasmtime::component::Linker;
 use crate::{
     EngineError, EngineOptions, EvaluationError, LoadError, Policy,
     bindings::v1,
-    compile::{self, Artifact, compile},
+    compile::{self, compile},
     config, digest,
-    disk::Disk,
-    inspect::{Inspection, inspect},
+    disk::{Disk, Kept},
+    inspect::inspect,
     policy::{Interface, Origin},
     slots::Slots,
     state::State,
@@ -99,61 +99,43 @@ impl Engine {
         let module = unpack(file, limits.module_bytes)?;
         let inspection = inspect(&module, limits)?;
         let digest = digest(&module);
-        if let Some(policy) = self.of_disk(&digest, module.len(), &inspection) {
-            return policy;
+        if let Some(policy) = self.load_kept(&digest) {
+            return Ok(policy);
         }
         let how = &self.options().compilation;
-        let artifact = compile(&self.shared.wasmtime, how, limits, &module)?;
-        let policy = self.link(&artifact, &digest, module.len(), &inspection)?;
+        let kept = Kept {
+            artifact: compile(&self.shared.wasmtime, how, limits, &module)?,
+            inspection,
+            module_bytes: module.len(),
+        };
+        let policy = self.link(&kept, &digest)?;
         if let Some(disk) = &self.shared.disk {
-            disk.put(&digest, &artifact);
+            disk.put(&digest, &kept);
         }
         Ok(policy)
     }
 
-    /// As [`Engine::load`], but only if that needs no compilation; none if it does.
-    ///
-    /// # Errors
-    /// As [`Engine::load`].
-    pub fn load_compiled(&self, file: &[u8]) -> Result<Option<Policy>, LoadError> {
-        let limits = &self.options().limits;
-        let module = unpack(file, limits.module_bytes)?;
-        let inspection = inspect(&module, limits)?;
-        self.of_disk(&digest(&module), module.len(), &inspection)
-            .transpose()
-    }
-
-    /// The policy of code that lies on the disk; none if there is no code or it is of no use.
-    fn of_disk(
-        &self,
-        digest: &str,
-        module_bytes: usize,
-        inspection: &Inspection,
-    ) -> Option<Result<Policy, LoadError>> {
+    /// The policy of the module with this digest, if its code is on the disk. The module is not needed.
+    pub fn load_kept(&self, digest: &str) -> Option<Policy> {
         let disk = self.shared.disk.as_ref()?;
-        let artifact = disk.get(digest)?;
-        match self.link(&artifact, digest, module_bytes, inspection) {
-            // The checksum was right, so this is code of another engine under the name of ours.
-            Err(LoadError::CompilerUnavailable { message }) => {
-                tracing::warn!(
-                    module = digest,
-                    message,
-                    "compiled code on the disk is not used, it is made anew"
-                );
+        match self.link(&disk.get(digest)?, digest) {
+            Ok(policy) => Some(policy),
+            Err(LoadError::Busy { .. }) => None,
+            // It was good when it was kept, so this is code of another engine under the name of ours.
+            Err(error) => {
+                tracing::warn!(module = digest, %error, "compiled code on the disk is not used, it is made anew");
                 disk.forget(digest);
                 None
             }
-            result => Some(result),
         }
     }
 
-    fn link(
-        &self,
-        artifact: &Artifact,
-        digest: &str,
-        module_bytes: usize,
-        inspection: &Inspection,
-    ) -> Result<Policy, LoadError> {
+    fn link(&self, kept: &Kept, digest: &str) -> Result<Policy, LoadError> {
+        let Kept {
+            artifact,
+            inspection,
+            module_bytes,
+        } = kept;
         let engine = &self.shared.wasmtime;
         let component = compile::load(engine, &artifact.code).map_err(|error| {
             let message = text::one_line(&format!("{error:#}"), text::MESSAGE_BYTES);
@@ -174,7 +156,7 @@ impl Engine {
         let origin = Origin {
             digest: digest.to_owned(),
             interface,
-            module_bytes,
+            module_bytes: *module_bytes,
             code_bytes: artifact.code.len(),
             instances: inspection.instances,
             cost: artifact.cost,

@@ -217,7 +217,20 @@ fn check_exports(exports: &[&str]) -> Result<Interface, LoadError> {
         .iter()
         .find(|name| interface_name(name) == Some("decide"));
     match decide {
-        Some(name) => Interface::of_version(version(name)).ok_or_else(|| mismatch(name)),
+        Some(name) => {
+            let interface = Interface::of_version(version(name)).ok_or_else(|| mismatch(name))?;
+            let about = exports
+                .iter()
+                .any(|name| interface_name(name) == Some("about"));
+            if about {
+                Ok(interface)
+            } else {
+                Err(LoadError::InterfaceMismatch {
+                    expected: interface.about().into(),
+                    found: shown(&exports.join(", ")),
+                })
+            }
+        }
         None if exports.is_empty() => Err(mismatch("no exports")),
         None => Err(mismatch(&exports.join(", "))),
     }

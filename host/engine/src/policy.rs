@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ecr_policy_model::{Decision, Refusal, Request};
+use ecr_policy_model::{Decision, Description, FieldError, Refusal, Request};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
@@ -41,6 +41,13 @@ impl Interface {
     pub(crate) const fn export(self) -> &'static str {
         match self {
             Self::V1 => "mobb:ecr-policy/decide@1.0.0",
+        }
+    }
+
+    /// The export by which it describes itself.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::V1 => "mobb:ecr-policy/about@1.0.0",
         }
     }
 
@@ -93,9 +100,9 @@ pub struct Evaluation {
 
 /// The result of a run with what it took, also when it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// What the policy decided, why it refuses, or why there is no answer.
-    pub outcome: Result<Result<Decision, Refusal>, EvaluationError>,
+pub struct Run<T = Result<Decision, Refusal>> {
+    /// What the policy answered, a decision or why it refuses; or why there is no answer.
+    pub outcome: Result<T, EvaluationError>,
     /// What it used of its limits.
     pub usage: Usage,
     /// What it wrote to standard output and standard error, up to [`Limits::log_bytes`].
@@ -165,6 +172,55 @@ impl Policy {
 
     /// As [`Policy::evaluate`], and tells also of a failed run what it used and what it wrote.
     pub fn run(&self, request: &Request) -> Run {
+        let question = v1::request(request);
+        let mut run = self.ask(request, |store, bindings| {
+            let verdict = bindings
+                .mobb_ecr_policy_decide()
+                .call_evaluate(store, &question);
+            verdict.map(v1::verdict)
+        });
+        if let Ok(verdict) = &run.outcome {
+            run.usage.result_bytes = size_of_answer(verdict);
+        }
+        run
+    }
+
+    /// Asks the policy what it is, inside the limits.
+    ///
+    /// # Errors
+    /// As [`Policy::evaluate`].
+    pub fn describe(&self) -> Result<Description, EvaluationError> {
+        let run = self.ask(&Request::default(), |store, bindings| {
+            let description = bindings.mobb_ecr_policy_about().call_describe(store);
+            description.map(v1::description)
+        });
+        run.outcome
+    }
+
+    /// Asks the policy whether settings, as JSON text, are good as far as that can be told without a request. What is
+    /// wrong with them is the inner error.
+    ///
+    /// # Errors
+    /// As [`Policy::evaluate`].
+    pub fn validate_settings(
+        &self,
+        settings: &str,
+    ) -> Result<Result<(), Vec<FieldError>>, EvaluationError> {
+        let run = self.ask(&Request::default(), |store, bindings| {
+            let checked = bindings
+                .mobb_ecr_policy_about()
+                .call_validate_settings(store, settings);
+            checked.map(|checked| checked.map_err(v1::field_errors))
+        });
+        run.outcome
+    }
+
+    /// One call in a new instance; the clock and the random numbers of a guest that has any come from `request`.
+    fn ask<T>(
+        &self,
+        request: &Request,
+        call: impl FnOnce(&mut Store<State>, &v1::Bindings) -> wasmtime::Result<T>,
+    ) -> Run<T> {
         let _slot = match self.slot() {
             Ok(slot) => slot,
             Err(error) => {
@@ -180,17 +236,14 @@ impl Policy {
         let mut store = self.store(request, started + limits.wall_time);
         let outcome = match self.inner.prepared.instantiate(&mut store) {
             Err(error) => Err((error, Phase::Instantiate)),
-            Ok(bindings) => bindings
-                .mobb_ecr_policy_decide()
-                .call_evaluate(&mut store, &v1::request(request))
-                .map_err(|error| (error, Phase::Call)),
+            Ok(bindings) => call(&mut store, &bindings).map_err(|error| (error, Phase::Call)),
         };
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
         let (memory_bytes, table_elements) =
             (state.limiter.memory_bytes, state.limiter.table_elements);
         let log = state.into_log();
-        let mut usage = Usage {
+        let usage = Usage {
             wall_time: started.elapsed(),
             fuel: limits.fuel.saturating_sub(left),
             memory_bytes,
@@ -199,12 +252,7 @@ impl Policy {
             ..self.usage_of_loading()
         };
         let log = log.into_text();
-        let outcome = outcome
-            .map(v1::verdict)
-            .map_err(|(error, phase)| classify(&error, phase, limits, &log));
-        if let Ok(verdict) = &outcome {
-            usage.result_bytes = size_of_answer(verdict);
-        }
+        let outcome = outcome.map_err(|(error, phase)| classify(&error, phase, limits, &log));
         Run {
             outcome,
             usage,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use ecr_secret_engine::{
-    Compilation, DiskOptions, Engine, EngineOptions, Limits, LoadError, Policy,
+    Compilation, DiskOptions, Engine, EngineOptions, Limits, LoadError, Policy, digest,
 };
 use support::{assert_one_line, engine, good, guest_that, patient, request};
 
@@ -132,7 +132,7 @@ fn a_compilation_may_have_its_time_and_no_more() {
 fn a_compilation_may_have_its_memory_and_no_more() {
     let module = bomb(1, 6_000);
     let limits = |bytes| Limits {
-        compile_cpu: Duration::from_secs(300),
+        compile_cpu: Duration::from_mins(5),
         compile_memory_bytes: bytes,
         ..patient()
     };
@@ -166,7 +166,7 @@ fn a_program_that_is_no_compiler_is_no_fault_of_the_module() {
 fn after_a_restart_nothing_is_compiled() {
     let directory = tempfile::tempdir().unwrap();
     let first = isolated(patient(), Some(directory.path()));
-    assert!(first.load_compiled(&good()).unwrap().is_none());
+    assert!(first.load_kept(&digest(&good())).is_none());
     let policy = first.load(&good()).unwrap();
     // An engine that has no compiler shows that none is needed.
     let second = Engine::new(EngineOptions {
@@ -181,7 +181,7 @@ fn after_a_restart_nothing_is_compiled() {
         ..EngineOptions::default()
     })
     .unwrap();
-    let again = second.load_compiled(&good()).unwrap().unwrap();
+    let again = second.load_kept(&digest(&good())).unwrap();
     assert_eq!(answer(&again), answer(&policy));
     assert_eq!(again.compile_cost(), policy.compile_cost());
     assert_eq!(again.digest(), policy.digest());
@@ -204,16 +204,16 @@ fn a_damaged_file_on_the_disk_is_compiled_anew() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     fs::write(&file, &bytes).unwrap();
-    assert!(engine.load_compiled(&good()).unwrap().is_none());
+    assert!(engine.load_kept(&digest(&good())).is_none());
     assert_eq!(answer(&engine.load(&good()).unwrap()).0, "hello");
-    assert!(engine.load_compiled(&good()).unwrap().is_some());
+    assert!(engine.load_kept(&digest(&good())).is_some());
 }
 
 #[test]
 fn a_directory_that_cannot_be_used_costs_compilations_and_nothing_else() {
     let engine = isolated(patient(), Some(Path::new("/proc/nonexistent")));
     assert_eq!(answer(&engine.load(&good()).unwrap()).0, "hello");
-    assert!(engine.load_compiled(&good()).unwrap().is_none());
+    assert!(engine.load_kept(&digest(&good())).is_none());
 }
 
 #[test]

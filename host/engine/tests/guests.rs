@@ -116,6 +116,37 @@ fn a_panic_of_a_standard_guest_tells_its_message() {
 }
 
 #[test]
+fn a_policy_describes_itself_and_checks_settings_without_a_resource() {
+    for policy in builds("early-refresh") {
+        let about = policy.describe().unwrap();
+        assert_eq!(
+            (about.name.as_str(), about.version.as_str()),
+            ("early-refresh", "1.0.0")
+        );
+        assert!(!about.summary.is_empty());
+        for part in [
+            "before_expiry_percent",
+            "1 to 90",
+            "\"additionalProperties\":false",
+        ] {
+            assert!(
+                about.settings_schema.contains(part),
+                "{}",
+                about.settings_schema
+            );
+        }
+        let wrong = |settings: &str| policy.validate_settings(settings).unwrap().unwrap_err();
+        policy.validate_settings("{}").unwrap().unwrap();
+        assert_eq!(
+            wrong(r#"{"before_expiry_percent": 91}"#)[0].field,
+            "before_expiry_percent"
+        );
+        assert_eq!(wrong(r#"{"before_expiry": 9}"#)[0].field, "before_expiry");
+        assert_eq!(wrong("[")[0].field, "");
+    }
+}
+
+#[test]
 fn a_policy_for_another_interface_is_refused() {
     let Some(bytes) = guest("wrong-interface") else {
         return;

@@ -60,8 +60,8 @@ fn parts_that_show_only_when_they_are_made_are_counted_too() {
         ..patient()
     });
     let nested = "(component (component (core module (memory 0)) (core instance (instantiate 0))))";
-    // The component that the encoder nests comes first.
-    let instance = "(component (instance (instantiate 1)))";
+    // The components that the encoder nests, one for each interface, come first.
+    let instance = "(component (instance (instantiate 2)))";
     let one = with_sections(with_sections(good(), nested), instance);
     let two = with_sections(one, instance);
     success(&engine, &two);

@@ -106,10 +106,7 @@ fn another_version_of_the_interface_is_a_mismatch_that_names_both() {
                 &format!("package mobb:ecr-policy@{version};"),
             )
             .replace("@since(version = 1.0.0)", "");
-        let module = module("", "(i32.const 1024)").replace(
-            "mobb:ecr-policy/decide@1.0.0#",
-            &format!("mobb:ecr-policy/decide@{version}#"),
-        );
+        let module = module("", "(i32.const 1024)").replace("@1.0.0#", &format!("@{version}#"));
         let error = refused(&component(&wit, "policy", &module));
         let LoadError::InterfaceMismatch { expected, found } = &error else {
             panic!("{version}: {error:?}")
@@ -126,10 +123,8 @@ fn a_later_patch_of_the_interface_is_taken() {
         "package mobb:ecr-policy@1.0.0;",
         "package mobb:ecr-policy@1.0.3;",
     );
-    let module = module("", &format!("{} (i32.const 1024)", support::NAMED)).replace(
-        "mobb:ecr-policy/decide@1.0.0#",
-        "mobb:ecr-policy/decide@1.0.3#",
-    );
+    let module =
+        module("", &format!("{} (i32.const 1024)", support::NAMED)).replace("@1.0.0#", "@1.0.3#");
     support::success(&engine(), &component(&wit, "policy", &module));
 }
 
@@ -152,10 +147,28 @@ fn a_component_that_is_no_policy_is_told_what_it_has_instead() {
 #[test]
 fn the_right_name_without_the_function_is_a_mismatch() {
     let error = refused_text(
+        "(component (instance $i) (export \"mobb:ecr-policy/decide@1.0.0\" (instance $i))
+           (export \"mobb:ecr-policy/about@1.0.0\" (instance $i)))",
+    );
+    assert_eq!(error.reason(), "InterfaceMismatch");
+    let told = error.to_string();
+    assert!(
+        told.contains("evaluate") || told.contains("describe"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_policy_that_does_not_describe_itself_is_told_what_it_lacks() {
+    let error = refused_text(
         "(component (instance $i) (export \"mobb:ecr-policy/decide@1.0.0\" (instance $i)))",
     );
     assert_eq!(error.reason(), "InterfaceMismatch");
-    assert!(error.to_string().contains("evaluate"), "{error}");
+    let told = error.to_string();
+    assert!(
+        told.contains("expected mobb:ecr-policy/about@1.0.0"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -182,7 +195,8 @@ fn our_types_with_a_function_in_them_are_not_linked() {
            (core func $secrets (canon lower (func $types \"secrets\")))
            (core module $m (import \"\" \"f\" (func)))
            (core instance (instantiate $m (with \"\" (instance (export \"f\" (func $secrets))))))
-           (instance $i) (export \"mobb:ecr-policy/decide@1.0.0\" (instance $i)))",
+           (instance $i) (export \"mobb:ecr-policy/decide@1.0.0\" (instance $i))
+           (export \"mobb:ecr-policy/about@1.0.0\" (instance $i)))",
     );
     assert_eq!(error.reason(), "InterfaceMismatch");
     assert!(

@@ -97,7 +97,7 @@ fn guest(body: &str) -> Vec<u8> {
         import wasi:clocks/wall-clock@0.2.6; import wasi:clocks/monotonic-clock@0.2.6;
         import wasi:random/random@0.2.6; import wasi:filesystem/types@0.2.6;
         import wasi:filesystem/preopens@0.2.6;
-        export decide; }";
+        export decide; export about; }";
     let body = format!("(local $handle i32) (local $i i32) {body} {NAMED} (i32.const 1024)");
     let text = TEXT.replace('\n', "\\0a");
     let module = support::module(
@@ -394,7 +394,7 @@ fn a_write_that_is_larger_than_an_answer_may_be_is_refused() {
 
 #[test]
 fn any_release_of_wasi_0_2_is_served() {
-    let world = "world standard { import wasi:cli/stderr@0.2.0; export decide; }";
+    let world = "world standard { import wasi:cli/stderr@0.2.0; export decide; export about; }";
     let imports = r#"(import "wasi:cli/stderr@0.2.0" "get-stderr" (func $stderr (result i32)))"#;
     let module = support::module(
         imports,

@@ -143,6 +143,20 @@ pub struct Decision {
     pub refresh: Refresh,
 }
 
+/// What a policy says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description {
+    /// Its name, for instance `team-prefix`.
+    pub name: String,
+    /// Its own version, not that of the interface.
+    pub version: String,
+    /// What it does, in one sentence; may be empty.
+    pub summary: String,
+    /// A JSON schema of the settings as JSON text; `{}` when everything is allowed.
+    pub settings_schema: String,
+}
+
 /// Why a policy does not want to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

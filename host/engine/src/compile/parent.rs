@@ -104,7 +104,7 @@ fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<ExitStatus> {
 }
 
 /// What stands before the code: what it took.
-pub(crate) fn header(cpu_micros: u64, memory_bytes: u64) -> [u8; 16] {
+pub(super) fn header(cpu_micros: u64, memory_bytes: u64) -> [u8; 16] {
     let mut header = [0; 16];
     header[..8].copy_from_slice(&cpu_micros.to_le_bytes());
     header[8..].copy_from_slice(&memory_bytes.to_le_bytes());

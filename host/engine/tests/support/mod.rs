@@ -81,7 +81,7 @@ pub fn component(wit: &str, world: &str, module: &str) -> Vec<u8> {
 /// The text of a core module: memory, an allocator, and `body` as the function `evaluate`, which has the
 /// request's address in local 0 and returns the address of the answer. `items` go before it.
 ///
-/// The answer lies at 1024 and the name of its Secret, `hello`, at 64. Set to zero it is the decision
+/// What it says of itself lies at 2048, and is empty. The answer lies at 1024 and the name of its Secret, `hello`, at 64. Set to zero it is the decision
 /// without a name, `i32.const 1024` with [`NAMED`] before it is the decision with it.
 pub fn module(items: &str, body: &str) -> String {
     format!(
@@ -100,6 +100,9 @@ pub fn module(items: &str, body: &str) -> String {
               (br_if $enough (i32.le_u (global.get $heap) (i32.shl (memory.size) (i32.const 16))))
               (drop (memory.grow (i32.add (i32.shr_u (local.get $size) (i32.const 16)) (i32.const 1)))))
             (local.get $at))
+          (func (export "mobb:ecr-policy/about@1.0.0#describe") (result i32) (i32.const 2048))
+          (func (export "mobb:ecr-policy/about@1.0.0#validate-settings") (param i32 i32) (result i32)
+            (i32.const 2048))
           (func $evaluate (export "mobb:ecr-policy/decide@1.0.0#evaluate") (param i32) (result i32)
             {body}))"#
     )
