@@ -84,6 +84,8 @@ pub struct Observed {
     pub remembered: Option<Decision>,
     /// When this process last changed the Secret for the same generation and the same policy.
     pub last_change: Option<Timestamp>,
+    /// What is wrong with a newer version of the policy; the verdict is the one of the version before it.
+    pub newer_policy: Option<Problem>,
     /// The token that has been fetched for this reconcile.
     pub in_hand: Option<TokenWindow>,
 }
@@ -149,7 +151,7 @@ pub fn decide(
     let problem = if asked.suspend {
         Some(suspended())
     } else {
-        problem
+        problem.or_else(|| observed.newer_policy.clone())
     };
     let Some(decision) = in_force else {
         return Plan {

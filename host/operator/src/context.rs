@@ -10,6 +10,7 @@ use crate::effects::accounts::Accounts;
 use crate::policies::Policies;
 use crate::telemetry::metrics::Metrics;
 use crate::turns::Turns;
+use crate::watch::Wakers;
 use crate::world::World;
 
 /// The operator's parts, for one scope: all namespaces, or one of those to be served.
@@ -18,6 +19,8 @@ pub struct Context {
     pub client: Client,
     /// What is known of the scope.
     pub world: Arc<World>,
+    /// Wakes other resources, when what one found concerns them.
+    pub wakers: Arc<Wakers>,
     /// Gets tokens.
     pub broker: Broker,
     /// Asks policies.

@@ -28,7 +28,7 @@ use crate::reconcile::{Kind, back_off, reconcile};
 use crate::telemetry::metrics::{Metrics, ResourceLabels};
 use crate::telemetry::{http, logging};
 use crate::turns::Turns;
-use crate::watch::{Guarded, Wakers, Watches};
+use crate::watch::{Guarded, Watches};
 use crate::world::World;
 
 /// How long what is under way may take after a signal; kubelet kills after 30 s, users wait for 10 s.
@@ -175,7 +175,6 @@ impl BrokerMetrics for Counted {
 struct Scope {
     namespace: Option<String>,
     context: Arc<Context>,
-    wakers: Arc<Wakers>,
 }
 
 fn scopes(
@@ -198,10 +197,10 @@ fn scopes(
     let recorder = Recorder::new(client.clone(), reporter);
     let scope = |namespace: Option<String>| Scope {
         namespace,
-        wakers: Arc::default(),
         context: Arc::new(Context {
             client: client.clone(),
             world: Arc::default(),
+            wakers: Arc::default(),
             broker: broker.clone(),
             policies: Arc::clone(policies),
             accounts: Accounts::default(),
@@ -261,7 +260,7 @@ impl Scope {
             client: self.context.client.clone(),
             namespace: self.namespace.clone(),
             world: Arc::clone(&self.context.world),
-            wakers: Arc::clone(&self.wakers),
+            wakers: Arc::clone(&self.context.wakers),
             gone: Box::new(move |kind, namespace, name| {
                 let (namespace, name) = (namespace.to_owned(), name.to_owned());
                 metrics.forget(&ResourceLabels {
@@ -285,12 +284,12 @@ impl Scope {
         let (ecr_queue, ecr_wakes) = mpsc::unbounded_channel();
         let (argo_queue, argo_wakes) = mpsc::unbounded_channel();
         let (account_queue, account_wakes) = mpsc::unbounded_channel();
-        self.wakers.ecr_secrets.connect(Some(ecr_queue));
-        self.wakers.argo_secrets.connect(Some(argo_queue));
-        self.wakers.accounts.connect(Some(account_queue));
+        self.context.wakers.ecr_secrets.connect(Some(ecr_queue));
+        self.context.wakers.argo_secrets.connect(Some(argo_queue));
+        self.context.wakers.accounts.connect(Some(account_queue));
         // What was remembered as the leader of before is older than what the leader in between did.
         self.context.world.forget_all();
-        self.wakers.all(&self.context.world);
+        self.context.wakers.all(&self.context.world);
 
         let ended = move || {
             let (mut leading, mut stop) = (leading.clone(), stop.clone());
@@ -313,9 +312,9 @@ impl Scope {
             () = self.link(account_wakes) => {}
             () = self.follow_credentials() => {}
         }
-        self.wakers.ecr_secrets.connect(None);
-        self.wakers.argo_secrets.connect(None);
-        self.wakers.accounts.connect(None);
+        self.context.wakers.ecr_secrets.connect(None);
+        self.context.wakers.argo_secrets.connect(None);
+        self.context.wakers.accounts.connect(None);
     }
 
     /// Links the service accounts that changed or that nobody wants to be linked any more.
@@ -343,7 +342,7 @@ impl Scope {
     }
 
     fn wake_later(&self, namespace: String, account: String, after: Duration) {
-        let again = Arc::clone(&self.wakers);
+        let again = Arc::clone(&self.context.wakers);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             again.accounts.wake((namespace, account));
@@ -356,7 +355,7 @@ impl Scope {
         changed.mark_unchanged();
         while changed.changed().await.is_ok() {
             info!("the AWS credentials changed: looking at every resource again");
-            self.wakers.all(&self.context.world);
+            self.context.wakers.all(&self.context.world);
         }
         std::future::pending::<()>().await;
     }

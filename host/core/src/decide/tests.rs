@@ -208,6 +208,18 @@ fn a_failing_policy_leaves_the_last_good_decision_in_force() {
 }
 
 #[test]
+fn a_newer_version_that_fails_is_told_while_the_one_before_it_decides() {
+    let mut case = Case::new(vec![owned("a", 11 * HOUR)]);
+    case.observed.newer_policy = Some(Problem::new(Reason::PolicyTrap, "the new one trapped"));
+    let plan = case.decide();
+    assert!(fetches(&plan), "renewals go on");
+    assert_eq!(plan.problem.unwrap().reason, Reason::PolicyTrap);
+    case.observed.newer_policy = Some(Problem::new(Reason::PolicyDenied, "the new one denies"));
+    case.suspend = true;
+    assert_eq!(case.decide().problem.unwrap().reason, Reason::Suspended);
+}
+
+#[test]
 fn a_policy_that_never_decided_well_leaves_nothing_to_do() {
     let mut case = Case::new(vec![]);
     case.verdict = Err(Problem::new(Reason::PolicyTrap, "it trapped"));

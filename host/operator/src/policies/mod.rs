@@ -1,8 +1,10 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
+mod judge;
 mod module;
 mod problems;
 mod queue;
+mod source;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +19,11 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use tokio::task::spawn_blocking;
 
+use judge::{judge, try_out};
 use module::{find, module_of};
-use problems::{evaluation_problem, load_problem, refused};
+use problems::load_problem;
 use queue::FairQueue;
+use source::{Read, Source};
 
 use crate::telemetry::metrics::Metrics;
 use crate::world::World;
@@ -38,17 +42,12 @@ pub struct Policies {
     compiling: FairQueue,
     /// By namespace, `ConfigMap` and key: the last state that was read. The inner lock makes one reader
     /// do the work that many ask for.
-    sources: Mutex<HashMap<Source, Arc<tokio::sync::Mutex<Option<Read>>>>>,
+    sources: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Source>>>>,
     metrics: Arc<Metrics>,
 }
 
-type Source = (String, String, Option<String>);
-
-/// What a `ConfigMap` held at a `resourceVersion`: the digest of a module that loads, or what is wrong.
-struct Read {
-    resource_version: String,
-    module: Result<String, Problem>,
-}
+/// Namespace, `ConfigMap` and key.
+type Place = (String, String, Option<String>);
 
 /// A policy's verdict on a request.
 #[derive(Debug)]
@@ -57,8 +56,12 @@ pub struct Verdict {
     pub decision: Result<ValidDecision, Problem>,
     /// The policy that was asked; none when the resource has none.
     pub policy: Option<PolicyStatus>,
+    /// What is wrong with a newer version of the policy, which therefore does not decide yet.
+    pub newer: Option<Problem>,
     /// Whether what is wrong may pass by itself, so that asking again is worth it.
     pub passing: bool,
+    /// Whether another version took over just now, which concerns the other resources of this `ConfigMap` too.
+    pub taken_over: Option<String>,
 }
 
 impl From<Result<ValidDecision, Problem>> for Verdict {
@@ -66,7 +69,9 @@ impl From<Result<ValidDecision, Problem>> for Verdict {
         Self {
             decision,
             policy: None,
+            newer: None,
             passing: false,
+            taken_over: None,
         }
     }
 }
@@ -106,7 +111,8 @@ impl Policies {
         sources.retain(|(of, name, _), _| of != namespace || name != config_map);
     }
 
-    /// Asks the resource's policy, or decides by default when there is none.
+    /// Asks the resource's policy, or decides by default when there is none. `last` is what decided about the
+    /// resource before, as its status tells.
     ///
     /// # Errors
     /// The API server could not be asked for the module; nothing is known of the policy then.
@@ -115,124 +121,173 @@ impl Policies {
         world: &World,
         policy: Option<&PolicyRef>,
         request: &Request,
+        last: Option<&PolicyStatus>,
     ) -> kube::Result<Verdict> {
-        let config_map = match find(world, &request.resource.namespace, policy) {
-            Ok(Some(name)) => name,
-            Ok(None) => {
-                return Ok(Verdict {
-                    policy: None,
-                    ..self.valid(&default_decision(request), request, None).into()
-                });
+        match find(world, &request.resource.namespace, policy) {
+            Ok(Some(config_map)) => {
+                self.ask_module(world, policy, &config_map, request, last)
+                    .await
             }
+            Ok(None) => Ok(self.by_default(request).into()),
             Err(problem) => {
-                let named = policy
-                    .and_then(|policy| policy.config_map.as_deref())
-                    .map(source);
-                return Ok(Verdict {
-                    policy: named,
+                let named = policy.and_then(|policy| policy.config_map.as_deref());
+                Ok(Verdict {
+                    policy: named.map(source),
                     ..Err(problem).into()
-                });
+                })
             }
-        };
-        let mut told = source(&config_map);
-        let answer = self
-            .answer(world, policy, &config_map, request, &mut told)
-            .await?;
-        let result = answer
-            .as_ref()
-            .map_or_else(|failed| failed.problem.reason.as_str(), |_| "Decided");
-        self.metrics.evaluated(result);
-        let passing = answer.as_ref().is_err_and(|failed| failed.passing);
-        Ok(Verdict {
-            decision: answer.map_err(|failed| failed.problem),
-            policy: Some(told),
-            passing,
+        }
+    }
+
+    /// Without a policy it is the spec that says what cannot be.
+    fn by_default(&self, request: &Request) -> Result<ValidDecision, Problem> {
+        let decision = default_decision(request);
+        validate_decision(&decision, request, &self.limits).map_err(|error| {
+            Problem::new(
+                Reason::InvalidSpec,
+                format!("the spec is not valid: {error}"),
+            )
         })
     }
 
-    /// Loads the module and asks it; `told` learns what module it is.
-    async fn answer(
+    async fn ask_module(
         &self,
         world: &World,
         policy: Option<&PolicyRef>,
         config_map: &str,
         request: &Request,
-        told: &mut PolicyStatus,
-    ) -> kube::Result<Result<ValidDecision, Failed>> {
+        last: Option<&PolicyStatus>,
+    ) -> kube::Result<Verdict> {
+        let namespace = &request.resource.namespace;
         let key = policy.and_then(|policy| policy.key.clone());
-        let loaded = match self
-            .load(world, &request.resource.namespace, config_map, key)
-            .await?
-        {
-            Ok(loaded) => loaded,
-            Err(failed) => return Ok(Err(failed)),
-        };
-        let digest = loaded.digest();
-        told.digest = Some(digest.to_owned());
-        told.interface = Some(loaded.interface().to_string());
-        let pin = policy.and_then(|policy| policy.sha256.as_deref());
-        if let Some(pin) = pin.filter(|pin| *pin != digest) {
-            let message = format!(
-                "ConfigMap {config_map} holds the module {digest}, but spec.policy.sha256 allows only {pin}; upload that module or change the pin"
-            );
-            return Ok(Err(
-                Problem::new(Reason::PolicyDigestMismatch, message).into()
-            ));
+        let place = (namespace.clone(), config_map.to_owned(), key);
+        let source = self.source(&place);
+        let mut source = source.lock().await;
+        let newest = self.load(world, &mut source, &place).await?;
+        let mut told = self::source(config_map);
+        if source.serving.is_none() {
+            // This process may be new.
+            let last = last.filter(|last| last.source == told.source);
+            source.serving = last.and_then(|last| last.digest.clone());
         }
-        Ok(self.evaluate(config_map, loaded, request).await)
-    }
+        let pin = policy.and_then(|policy| policy.sha256.as_deref());
+        let newest = newest.and_then(|newest| pinned(newest, pin, config_map));
+        let before = source.serving.clone();
+        let (chosen, newer) = self
+            .choose(world, &mut source, config_map, request, pin, newest)
+            .await;
+        let taken_over =
+            (source.serving != before && before.is_some()).then(|| config_map.to_owned());
+        drop(source);
 
-    async fn evaluate(
-        &self,
-        config_map: &str,
-        policy: Policy,
-        request: &Request,
-    ) -> Result<ValidDecision, Failed> {
-        let asked = request.clone();
-        let Ok(evaluation) = spawn_blocking(move || policy.evaluate(&asked)).await else {
-            let message = format!(
-                "ConfigMap {config_map}: the evaluation ended unexpectedly; it is tried again"
-            );
-            return Err(Failed {
-                problem: Problem::new(Reason::PolicyTrap, message),
-                passing: true,
+        let Some(chosen) = chosen else {
+            let problem = newer.unwrap_or_else(|| gone(config_map));
+            self.metrics.evaluated(problem.problem.reason.as_str());
+            return Ok(Verdict {
+                policy: Some(told),
+                passing: problem.passing,
+                ..Err(problem.problem).into()
             });
         };
-        let evaluation = evaluation.map_err(|error| evaluation_problem(config_map, &error))?;
-        self.metrics
-            .policy_duration
-            .observe(evaluation.usage.wall_time.as_secs_f64());
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a histogram needs no exact fuel"
-        )]
-        self.metrics
-            .policy_fuel
-            .observe(evaluation.usage.fuel as f64);
-        match evaluation.verdict {
-            Ok(decision) => Ok(self.valid(&decision, request, Some(config_map))?),
-            Err(refusal) => Err(refused(config_map, refusal).into()),
+        told.digest = Some(chosen.digest().to_owned());
+        told.interface = Some(chosen.interface().to_string());
+        let judged = judge(chosen, config_map, request, &self.limits).await;
+        if let Some(usage) = &judged.usage {
+            self.metrics.ran(usage);
+        }
+        let answered = judged.answer.is_ok();
+        self.source(&place).lock().await.remember(request, answered);
+        // While the version before answers, it is the newer one that is told of; and also when neither does.
+        let failed = match &newer {
+            Some(newer) => Some(newer),
+            None => judged.answer.as_ref().err(),
+        };
+        let result = failed.map_or("Decided", |failed| failed.problem.reason.as_str());
+        self.metrics.evaluated(result);
+        let passing = failed.is_some_and(|failed| failed.passing);
+        let newer = newer.map(|newer| newer.problem);
+        let decision = judged
+            .answer
+            .map_err(|failed| newer.clone().unwrap_or(failed.problem));
+        Ok(Verdict {
+            newer: newer.filter(|_| decision.is_ok()),
+            decision,
+            policy: Some(told),
+            passing,
+            taken_over,
+        })
+    }
+
+    fn source(&self, place: &Place) -> Arc<tokio::sync::Mutex<Source>> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(sources.entry(place.clone()).or_default())
+    }
+
+    /// The version that decides about this request, and what is wrong with the newest one if that is another.
+    async fn choose(
+        &self,
+        world: &World,
+        source: &mut Source,
+        config_map: &str,
+        request: &Request,
+        pin: Option<&str>,
+        newest: Result<Policy, Failed>,
+    ) -> (Option<Policy>, Option<Failed>) {
+        let newest_digest = newest.as_ref().ok().map(Policy::digest);
+        let before = match source.serving.as_deref() {
+            Some(digest)
+                if newest_digest != Some(digest) && pin.is_none_or(|pin| pin == digest) =>
+            {
+                self.kept(digest).await
+            }
+            _ => None,
+        };
+        match (newest, before) {
+            // Whoever takes a policy away wants no version of it.
+            (Err(failed), _) if failed.problem.reason == Reason::PolicyMissing => {
+                (None, Some(failed))
+            }
+            (Err(failed), before) => (before, Some(failed)),
+            // A module that is pinned is wanted here, whatever happens to others by it.
+            (Ok(newest), _) if pin.is_some() => (Some(newest), None),
+            (Ok(newest), None) => {
+                source.serving = Some(newest.digest().to_owned());
+                (Some(newest), None)
+            }
+            (Ok(newest), before) => {
+                let trial = source.trial(request, world, config_map);
+                match try_out(newest.clone(), config_map, trial, &self.limits).await {
+                    Ok(()) => {
+                        source.serving = Some(newest.digest().to_owned());
+                        (Some(newest), None)
+                    }
+                    Err(mut failed) => {
+                        if let Some(before) = &before {
+                            failed.problem.message = format!(
+                                "{}; the version {} goes on until the new one {} answers",
+                                failed.problem.message,
+                                short(before.digest()),
+                                short(newest.digest()),
+                            );
+                        }
+                        (before, Some(failed))
+                    }
+                }
+            }
         }
     }
 
-    /// Checks a decision; without a policy it is the spec that says what cannot be.
-    fn valid(
-        &self,
-        decision: &Decision,
-        request: &Request,
-        config_map: Option<&str>,
-    ) -> Result<ValidDecision, Problem> {
-        validate_decision(decision, request, &self.limits).map_err(|error| match config_map {
-            None => Problem::new(
-                Reason::InvalidSpec,
-                format!("the spec is not valid: {error}"),
-            ),
-            Some(name) => {
-                let message =
-                    format!("the decision of the policy in ConfigMap {name} is not valid: {error}");
-                Problem::new(Reason::PolicyInvalidDecision, message)
-            }
-        })
+    /// A version that was loaded before: it may still be, or its code may lie on the disk.
+    async fn kept(&self, digest: &str) -> Option<Policy> {
+        if let Some(policy) = self.loaded.get(digest) {
+            return Some(policy);
+        }
+        let (engine, wanted) = (self.engine.clone(), digest.to_owned());
+        let policy = spawn_blocking(move || engine.load_kept(&wanted))
+            .await
+            .ok()??;
+        self.loaded.insert(policy.clone());
+        Some(policy)
     }
 
     /// Checks a decision that was valid once: it comes from an annotation that anybody may have edited.
@@ -240,12 +295,12 @@ impl Policies {
         validate_decision(decision, request, &self.limits).ok()
     }
 
+    /// The newest version, as the `ConfigMap` has it.
     async fn load(
         &self,
         world: &World,
-        namespace: &str,
-        config_map: &str,
-        key: Option<String>,
+        source: &mut Source,
+        (namespace, config_map, key): &Place,
     ) -> kube::Result<Result<Policy, Failed>> {
         let missing =
             |message: String| Ok(Err(Problem::new(Reason::PolicyMissing, message).into()));
@@ -254,23 +309,15 @@ impl Policies {
                 "ConfigMap {config_map} does not exist in this namespace; upload the policy there"
             ));
         };
-        let slot = {
-            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(
-                sources
-                    .entry((namespace.to_owned(), config_map.to_owned(), key.clone()))
-                    .or_default(),
-            )
-        };
-        let mut slot = slot.lock().await;
-        match slot
+        match source
+            .read
             .as_ref()
             .filter(|read| read.resource_version == facts.resource_version)
             .map(|read| &read.module)
         {
             Some(Err(problem)) => return Ok(Err(problem.clone().into())),
             Some(Ok(digest)) => {
-                if let Some(policy) = self.loaded.get(digest) {
+                if let Some(policy) = self.kept(digest).await {
                     return Ok(Ok(policy));
                 }
             }
@@ -293,7 +340,7 @@ impl Policies {
             Err(failed) if failed.passing => return Ok(loaded),
             Err(failed) => Err(failed.problem.clone()),
         };
-        *slot = Some(Read {
+        source.read = Some(Read {
             resource_version,
             module,
         });
@@ -347,7 +394,7 @@ fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Fou
     if let Some(policy) = loaded.get(&digest(&module)) {
         return Ok(Found::Policy(policy));
     }
-    Ok(match engine.load_compiled(&module)? {
+    Ok(match engine.load_kept(&digest(&module)) {
         Some(policy) => {
             loaded.insert(policy.clone());
             Found::Policy(policy)
@@ -356,6 +403,31 @@ fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Fou
             module: module.into_owned(),
         },
     })
+}
+
+/// Refuses a module that is not the one that the resource allows.
+fn pinned(policy: Policy, pin: Option<&str>, config_map: &str) -> Result<Policy, Failed> {
+    let digest = policy.digest();
+    match pin.filter(|pin| *pin != digest) {
+        None => Ok(policy),
+        Some(pin) => {
+            let message = format!(
+                "ConfigMap {config_map} holds the module {digest}, but spec.policy.sha256 allows only {pin}; upload that module or change the pin"
+            );
+            Err(Problem::new(Reason::PolicyDigestMismatch, message).into())
+        }
+    }
+}
+
+/// There is a newest version or something wrong with it, so this is never told.
+fn gone(config_map: &str) -> Failed {
+    let message = format!("ConfigMap {config_map} holds no policy; upload one");
+    Problem::new(Reason::PolicyMissing, message).into()
+}
+
+/// The beginning of a digest, for people.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// The thread that loads a module ended: the operator is stopping, or the library panicked, which is logged.

@@ -1,6 +1,6 @@
 //! What the engine says, in the words of a resource's status.
 
-use ecr_policy_model::Refusal;
+use ecr_policy_model::{FieldError, Refusal};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_engine::{EvaluationError, LoadError};
@@ -56,23 +56,23 @@ pub(super) fn refused(config_map: &str, refusal: Refusal) -> Problem {
                 line(&why)
             ),
         ),
-        Refusal::InvalidSettings(errors) => {
-            let told = errors.iter().take(5).map(|error| {
-                if error.field.is_empty() {
-                    line(&error.message)
-                } else {
-                    format!("{}: {}", line(&error.field), line(&error.message))
-                }
-            });
-            let told = told.collect::<Vec<_>>().join("; ");
-            Problem::new(
-                Reason::PolicyInvalidSettings,
-                format!(
-                    "the policy in ConfigMap {config_map} refuses spec.policy.settings: {told}"
-                ),
-            )
-        }
+        Refusal::InvalidSettings(errors) => refused_settings(config_map, &errors),
     }
+}
+
+pub(super) fn refused_settings(config_map: &str, errors: &[FieldError]) -> Problem {
+    let told = errors.iter().take(5).map(|error| {
+        if error.field.is_empty() {
+            line(&error.message)
+        } else {
+            format!("{}: {}", line(&error.field), line(&error.message))
+        }
+    });
+    let told = told.collect::<Vec<_>>().join("; ");
+    Problem::new(
+        Reason::PolicyInvalidSettings,
+        format!("the policy in ConfigMap {config_map} refuses spec.policy.settings: {told}"),
+    )
 }
 
 /// A guest's text as one line of bounded length.

@@ -19,7 +19,7 @@ use crate::effects::accounts::Synced;
 use crate::effects::secret::{self, Written};
 use crate::policies::Verdict;
 use crate::request::request;
-use crate::world::{Linked, Memory, Owner, SecretFacts, place, secrets_of};
+use crate::world::{Linked, Memory, Owner, ResourceFacts, SecretFacts, place, secrets_of};
 
 /// How often what is known may change within one reconcile before it is left to the next one.
 const PASSES: usize = 4;
@@ -59,6 +59,10 @@ impl<K: Kind> Reconcile<'_, K> {
                 .as_ref()
                 .filter(|change| change.1 == cause)
                 .map(|change| change.0);
+            observed.newer_policy = verdict.newer;
+            if let Some(config_map) = &verdict.taken_over {
+                self.tell_others(config_map);
+            }
             let decision = verdict.decision.map(|valid| valid.get().clone());
             let plan = decide(self.now, asked, &observed, &decision);
             let mut done = Done {
@@ -159,10 +163,34 @@ impl<K: Kind> Reconcile<'_, K> {
             return impossible(problem.clone());
         }
         let (policies, world) = (&self.context.policies, &self.context.world);
+        let last = self
+            .resource
+            .status()
+            .and_then(|status| status.policy.as_ref());
         policies
-            .ask(world, self.resource.view().policy, request)
+            .ask(world, self.resource.view().policy, request, last)
             .await
             .map_err(|source| self.failed("reading the policy", source))
+    }
+
+    /// Another version of the policy in this `ConfigMap` decides from now on, for all who use it.
+    fn tell_others(&self, config_map: &str) {
+        let (namespace, _) = place(self.resource);
+        info!(
+            namespace,
+            config_map, "a new version of a policy takes over"
+        );
+        let own_uid = self.resource.meta().uid.clone();
+        let concerned = |facts: &ResourceFacts| {
+            let other = Some(&facts.uid) != own_uid.as_ref();
+            other
+                && facts
+                    .config_map
+                    .as_ref()
+                    .is_none_or(|name| name == config_map)
+        };
+        let (wakers, world) = (&self.context.wakers, &self.context.world);
+        wakers.resources(world, &namespace, concerned);
     }
 
     /// A request for a refresh cuts a wait after failures short once; the next failure's wait counts again.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 
+use ecr_secret_engine::Usage;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -45,10 +46,8 @@ pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
     policy_evaluations: Family<ResultLabels, Counter>,
     policy_compilations: Family<ResultLabels, Counter>,
-    /// Seconds of one policy evaluation.
-    pub policy_duration: Histogram,
-    /// Fuel of one policy evaluation.
-    pub policy_fuel: Histogram,
+    policy_duration: Histogram,
+    policy_fuel: Histogram,
     aws_requests: Family<ResultLabels, Counter>,
     leading: Gauge,
 }
@@ -177,6 +176,16 @@ impl Metrics {
         self.reconciles
             .get_or_create(&ResultLabels { result })
             .inc();
+    }
+
+    /// Tells what one policy evaluation took.
+    pub fn ran(&self, usage: &Usage) {
+        self.policy_duration.observe(usage.wall_time.as_secs_f64());
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a histogram needs no exact fuel"
+        )]
+        self.policy_fuel.observe(usage.fuel as f64);
     }
 
     /// Counts a module that went to the compiler.

@@ -15,6 +15,7 @@ use crate::support::{SOON, Stage, eventually, password, spec, state};
 mod broken;
 mod compiled;
 mod hostile;
+mod swap;
 
 const MODULE: &str = "policy.wasm";
 

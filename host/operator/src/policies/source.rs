@@ -1,0 +1,82 @@
+//! A place that modules come from, a key of a `ConfigMap`, and which of its versions decides.
+//!
+//! A new version takes over once it answers every request that the version before it answers. Until then
+//! the version before it goes on, and the resources' conditions say what is wrong with the new one. Requests
+//! are the last ones of the namespace's resources, so the version is tried on what it will really be asked.
+
+use std::collections::VecDeque;
+
+use ecr_policy_model::Request;
+use ecr_secret_core::decide::Problem;
+
+use crate::world::World;
+
+/// On how many of the last requests a new version is tried.
+const TRIED_ON: usize = 32;
+
+/// The state of one source.
+#[derive(Default)]
+pub(super) struct Source {
+    /// What was read last.
+    pub(super) read: Option<Read>,
+    /// The digest of the version that decides.
+    pub(super) serving: Option<String>,
+    recent: VecDeque<Asked>,
+}
+
+/// What a `ConfigMap` held at a `resourceVersion`: the digest of a module that loads, or what is wrong.
+pub(super) struct Read {
+    pub(super) resource_version: String,
+    pub(super) module: Result<String, Problem>,
+}
+
+/// The last request of a resource.
+struct Asked {
+    request: Request,
+    answered: bool,
+}
+
+impl Source {
+    /// Remembers what a resource was told.
+    pub(super) fn remember(&mut self, request: &Request, answered: bool) {
+        let uid = &request.resource.uid;
+        self.recent
+            .retain(|asked| asked.request.resource.uid != *uid);
+        self.recent.push_back(Asked {
+            request: request.clone(),
+            answered,
+        });
+        if self.recent.len() > TRIED_ON {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What a new version has to answer before it takes over: this request first, then those of the other resources that
+    /// still are and still use the source, as far as the present version answers them.
+    pub(super) fn trial(
+        &mut self,
+        request: &Request,
+        world: &World,
+        config_map: &str,
+    ) -> Vec<Request> {
+        self.recent.retain(|asked| {
+            let resource = &asked.request.resource;
+            let facts = world
+                .resources(resource.kind)
+                .get(&resource.namespace, &resource.name);
+            facts.is_some_and(|facts| {
+                let elsewhere = facts
+                    .config_map
+                    .as_ref()
+                    .is_some_and(|name| name != config_map);
+                facts.uid == resource.uid && !elsewhere
+            })
+        });
+        let others = self
+            .recent
+            .iter()
+            .filter(|asked| asked.answered && asked.request.resource.uid != request.resource.uid)
+            .map(|asked| asked.request.clone());
+        std::iter::once(request.clone()).chain(others).collect()
+    }
+}
