@@ -2,7 +2,6 @@
 
 mod judge;
 mod module;
-mod problems;
 mod queue;
 mod source;
 
@@ -10,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{Decision, Request, default_decision};
+use ecr_policy_verdict::{Failed, load_problem};
 use ecr_secret_core::api::{PolicyRef, PolicyStatus};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
@@ -21,7 +21,6 @@ use tokio::task::spawn_blocking;
 
 use judge::{judge, try_out};
 use module::{find, module_of};
-use problems::load_problem;
 use queue::FairQueue;
 use source::{Read, Source};
 
@@ -72,21 +71,6 @@ impl From<Result<ValidDecision, Problem>> for Verdict {
             newer: None,
             passing: false,
             taken_over: None,
-        }
-    }
-}
-
-/// Why a policy gives no decision.
-struct Failed {
-    problem: Problem,
-    passing: bool,
-}
-
-impl From<Problem> for Failed {
-    fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            passing: false,
         }
     }
 }
@@ -191,24 +175,23 @@ impl Policies {
         };
         told.digest = Some(chosen.digest().to_owned());
         told.interface = Some(chosen.interface().to_string());
-        let judged = judge(chosen, config_map, request, &self.limits).await;
-        if let Some(usage) = &judged.usage {
-            self.metrics.ran(usage);
+        let judged = judge(chosen, &named(config_map), request, &self.limits).await;
+        if let Ok(judged) = &judged {
+            self.metrics.ran(&judged.usage);
         }
-        let answered = judged.answer.is_ok();
+        let answer = judged.and_then(|judged| judged.answer);
+        let answered = answer.is_ok();
         self.source(&place).lock().await.remember(request, answered);
         // While the version before answers, it is the newer one that is told of; and also when neither does.
         let failed = match &newer {
             Some(newer) => Some(newer),
-            None => judged.answer.as_ref().err(),
+            None => answer.as_ref().err(),
         };
         let result = failed.map_or("Decided", |failed| failed.problem.reason.as_str());
         self.metrics.evaluated(result);
         let passing = failed.is_some_and(|failed| failed.passing);
         let newer = newer.map(|newer| newer.problem);
-        let decision = judged
-            .answer
-            .map_err(|failed| newer.clone().unwrap_or(failed.problem));
+        let decision = answer.map_err(|failed| newer.clone().unwrap_or(failed.problem));
         Ok(Verdict {
             newer: newer.filter(|_| decision.is_ok()),
             decision,
@@ -256,7 +239,7 @@ impl Policies {
             }
             (Ok(newest), before) => {
                 let trial = source.trial(request, world, config_map);
-                match try_out(newest.clone(), config_map, trial, &self.limits).await {
+                match try_out(newest.clone(), &named(config_map), trial, &self.limits).await {
                     Ok(()) => {
                         source.serving = Some(newest.digest().to_owned());
                         (Some(newest), None)
@@ -357,7 +340,7 @@ impl Policies {
         let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
         let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
         let found = found.unwrap_or_else(|_| Err(given_up()));
-        let module = match found.map_err(|error| load_problem(config_map, &error))? {
+        let module = match found.map_err(|error| load_problem(&named(config_map), &error))? {
             Found::Policy(policy) => return Ok(policy),
             Found::Nothing { module } => module,
         };
@@ -369,7 +352,7 @@ impl Policies {
         let engine = self.engine.clone();
         let compiled = spawn_blocking(move || engine.load(&module)).await;
         let compiled = compiled.unwrap_or_else(|_| Err(given_up()));
-        let policy = compiled.map_err(|error| load_problem(config_map, &error));
+        let policy = compiled.map_err(|error| load_problem(&named(config_map), &error));
         let result = policy
             .as_ref()
             .map_or_else(|failed| failed.problem.reason.as_str(), |_| "Compiled");
@@ -435,6 +418,11 @@ fn given_up() -> LoadError {
     LoadError::CompilerUnavailable {
         message: "loading ended unexpectedly".to_owned(),
     }
+}
+
+/// How messages name the module's source.
+fn named(config_map: &str) -> String {
+    format!("ConfigMap {config_map}")
 }
 
 /// How a status names the module's source.

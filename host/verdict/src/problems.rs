@@ -5,9 +5,10 @@ use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_engine::{EvaluationError, LoadError};
 
-use super::Failed;
+use crate::Failed;
 
-pub(super) fn load_problem(config_map: &str, error: &LoadError) -> Failed {
+/// Why a module is not taken, in the words of a status.
+pub fn load_problem(source: &str, error: &LoadError) -> Failed {
     let reason = match error {
         LoadError::ModuleTooLarge { .. } => Reason::PolicyTooLarge,
         LoadError::NotAComponent { .. } | LoadError::CannotUnpack { .. } => {
@@ -24,12 +25,12 @@ pub(super) fn load_problem(config_map: &str, error: &LoadError) -> Failed {
         _ => Reason::PolicyCompileFailed,
     };
     Failed {
-        problem: Problem::new(reason, format!("ConfigMap {config_map}: {error}")),
+        problem: Problem::new(reason, format!("{source}: {error}")),
         passing: error.is_transient(),
     }
 }
 
-pub(super) fn evaluation_problem(config_map: &str, error: &EvaluationError) -> Failed {
+pub(crate) fn evaluation_problem(source: &str, error: &EvaluationError) -> Failed {
     let reason = match error {
         EvaluationError::DeadlineExceeded { .. } => Reason::PolicyDeadlineExceeded,
         EvaluationError::FuelExhausted { .. } => Reason::PolicyFuelExhausted,
@@ -42,25 +43,22 @@ pub(super) fn evaluation_problem(config_map: &str, error: &EvaluationError) -> F
         _ => Reason::PolicyResourceLimit,
     };
     Failed {
-        problem: Problem::new(reason, format!("ConfigMap {config_map}: {error}")),
+        problem: Problem::new(reason, format!("{source}: {error}")),
         passing: error.is_transient(),
     }
 }
 
-pub(super) fn refused(config_map: &str, refusal: Refusal) -> Problem {
+pub(crate) fn refused(source: &str, refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Denied(why) => Problem::new(
             Reason::PolicyDenied,
-            format!(
-                "the policy in ConfigMap {config_map} denies: {}",
-                line(&why)
-            ),
+            format!("the policy in {source} denies: {}", line(&why)),
         ),
-        Refusal::InvalidSettings(errors) => refused_settings(config_map, &errors),
+        Refusal::InvalidSettings(errors) => refused_settings(source, &errors),
     }
 }
 
-pub(super) fn refused_settings(config_map: &str, errors: &[FieldError]) -> Problem {
+pub(crate) fn refused_settings(source: &str, errors: &[FieldError]) -> Problem {
     let told = errors.iter().take(5).map(|error| {
         if error.field.is_empty() {
             line(&error.message)
@@ -71,7 +69,7 @@ pub(super) fn refused_settings(config_map: &str, errors: &[FieldError]) -> Probl
     let told = told.collect::<Vec<_>>().join("; ");
     Problem::new(
         Reason::PolicyInvalidSettings,
-        format!("the policy in ConfigMap {config_map} refuses spec.policy.settings: {told}"),
+        format!("the policy in {source} refuses spec.policy.settings: {told}"),
     )
 }
 

@@ -1,0 +1,181 @@
+//! The commands and their options, and nothing that acts on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Write, test and upload policies, and look after ECR credentials.
+#[derive(Parser)]
+#[command(name = "kubectl-ecr", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Policies: new, build, check, run, test, bench, inspect, push
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// List the resources with their Secrets, times and policies
+    Status(Listing),
+    /// Ask for one refresh now
+    Refresh(One),
+    /// Stop renewing
+    Suspend(One),
+    /// Renew again
+    Resume(One),
+    /// Print a completion script
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Policy {
+    /// Make a crate with a policy that builds and passes its tests
+    New(New),
+    /// Build a crate into a small component
+    Build(Build),
+    /// Check a module as the operator would, and show what it is and what it takes
+    Check(Check),
+    /// Ask a module about one request
+    Run(Run),
+    /// Run cases from YAML files
+    Test(Test),
+    /// Measure fuel, time and memory of an evaluation
+    Bench(Bench),
+    /// Show what a module imports, exports and says of itself
+    Inspect(Module),
+    /// Create or update the ConfigMap that holds a module
+    Push(Push),
+}
+
+#[derive(Args)]
+pub(crate) struct New {
+    /// The name of the crate, and of its directory
+    pub(crate) name: String,
+    /// The SDK's directory, in place of the released crate `ecr-policy`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Build {
+    /// The crate's directory
+    #[arg(default_value = ".")]
+    pub(crate) directory: PathBuf,
+    /// Where the component goes; `<crate>.wasm` in the crate's directory otherwise
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A module and the limits that it has in the cluster.
+#[derive(Args)]
+pub(crate) struct Module {
+    /// The module: a component, plain or compressed
+    pub(crate) module: PathBuf,
+    /// The operator's `POLICY_LIMITS`, if it has any
+    #[arg(long, env = "POLICY_LIMITS", default_value = "", value_name = "LIMITS")]
+    pub(crate) limits: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    /// Settings to check, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) settings: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    /// The request, as YAML or JSON; what it does not say is as in an ordinary request
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) request: Option<PathBuf>,
+    /// Settings in place of the request's, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) settings: Option<String>,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    /// Files with cases
+    #[arg(required = true)]
+    pub(crate) cases: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    /// The request, as YAML or JSON
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) request: Option<PathBuf>,
+    /// How often it is asked
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Push {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The ConfigMap's name; the file's name otherwise
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Make it the policy of every resource of the namespace that names none
+    #[arg(long)]
+    pub(crate) default: bool,
+}
+
+/// Where in the cluster.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The namespace; the current one of the kubeconfig otherwise
+    #[arg(long, short)]
+    pub(crate) namespace: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Listing {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// All namespaces
+    #[arg(long, short = 'A')]
+    pub(crate) all_namespaces: bool,
+    /// The form of the list
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct One {
+    /// The resource: its name, or kind and name (`secret/x`, `argohelmreposecret/x`)
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}

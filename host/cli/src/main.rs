@@ -1,0 +1,51 @@
+//! `kubectl-ecr`: policies on a laptop, on the engine and inside the limits of the cluster, and the everyday commands.
+
+mod command_line;
+mod outcome;
+mod policy;
+mod resources;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use command_line::{Cli, Command};
+use outcome::Outcome;
+
+fn main() -> ExitCode {
+    // First of all: a compiler of policies must not have threads.
+    if let Some(ended) = ecr_secret_engine::compile_role() {
+        return ended;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // With help and version as well, and with clap's own words and exit code 2 for mistakes.
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message());
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    match cli.command {
+        Command::Policy { command } => policy::run(command),
+        Command::Status(arguments) => resources::block_on(resources::status(arguments)),
+        Command::Refresh(arguments) => resources::block_on(resources::refresh(arguments)),
+        Command::Suspend(arguments) => resources::block_on(resources::suspend(arguments, true)),
+        Command::Resume(arguments) => resources::block_on(resources::suspend(arguments, false)),
+        Command::Completion { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "kubectl-ecr",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    }
+}
