@@ -54,48 +54,71 @@ fn guest(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// The commands of a document, in order.
+fn commands(document: &str) -> Vec<String> {
+    let blocks = document.split("```console\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+    lines
+        .filter_map(|line| line.strip_prefix("$ "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Follows `docs/write-a-policy.md`. The one difference: the SDK comes from this repository.
 #[test]
-fn from_nothing_to_a_tested_policy() {
+fn the_tutorial_leads_from_nothing_to_a_tested_policy() {
     let place = tempfile::tempdir().unwrap();
     let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-modules/sdk");
-    let next = good(place.path(), &["policy", "new", "by-team", "--sdk", sdk]);
-    assert!(next.contains("kubectl ecr policy build"), "{next}");
-    let directory = place.path().join("by-team");
-    // The versions that the SDK was tested with, so that nothing is looked up.
-    let lock = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../guest-modules/Cargo.lock"
-    );
-    fs::copy(lock, directory.join("Cargo.lock")).unwrap();
-    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/template");
-    let cargo = Command::new(env!("CARGO"))
-        .args(["test", "--quiet", "--target-dir", target])
-        .current_dir(&directory)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&cargo.stdout).into_owned();
-    assert!(
-        cargo.status.success() && printed.contains("1 passed"),
-        "{printed}"
-    );
-
-    let built = good(&directory, &["policy", "build"]);
-    assert!(built.contains("by-team.wasm"), "{built}");
-    let size = fs::metadata(directory.join("by-team.wasm")).unwrap().len();
-    assert!(size < 40_000, "{size} bytes");
-    let tested = good(
-        &directory,
-        &["policy", "test", "by-team.wasm", "cases.yaml"],
-    );
-    assert!(tested.ends_with("2 passed, 0 failed\n"), "{tested}");
-    let about = good(&directory, &["policy", "inspect", "by-team.wasm"]);
-    for part in [
-        "by-team 0.1.0",
-        "mobb:ecr-policy@1.0.0",
-        "The team that the Secret is for.",
-    ] {
-        assert!(about.contains(part), "{about}");
+    let mut directory = place.path().to_owned();
+    let commands = commands(include_str!("../../../docs/write-a-policy.md"));
+    assert!(commands.len() >= 9, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command
+            .split(' ')
+            .map(|word| word.trim_matches('\''))
+            .collect();
+        match words.as_slice() {
+            ["cd", name] => directory = directory.join(name),
+            ["cargo", "test"] => {
+                // The versions that the SDK was tested with, so that nothing is looked up.
+                let lock = concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/../../guest-modules/Cargo.lock"
+                );
+                fs::copy(lock, directory.join("Cargo.lock")).unwrap();
+                let cargo = Command::new(env!("CARGO"))
+                    .args(["test", "--quiet"])
+                    .current_dir(&directory)
+                    .output()
+                    .unwrap();
+                let printed = String::from_utf8_lossy(&cargo.stdout).into_owned();
+                assert!(
+                    cargo.status.success() && printed.contains("1 passed"),
+                    "{printed}"
+                );
+            }
+            ["kubectl", "ecr", "policy", "new", name] => {
+                let next = good(&directory, &["policy", "new", name, "--sdk", sdk]);
+                assert!(next.contains("kubectl ecr policy build"), "{next}");
+            }
+            ["kubectl", "ecr", arguments @ ..] => {
+                let printed = good(&directory, arguments);
+                let expected = match arguments[1] {
+                    "build" => "by-team.wasm",
+                    "test" => "2 passed, 0 failed",
+                    "check" => "the operator takes this module",
+                    "run" => "web-ecr-docker-secret",
+                    "inspect" => "The team that the Secret is for.",
+                    "bench" => "p99",
+                    other => panic!("nothing is expected of {other}"),
+                };
+                assert!(printed.contains(expected), "{command}: {printed}");
+            }
+            _ => panic!("who runs {command}?"),
+        }
     }
+    let size = fs::metadata(directory.join("by-team.wasm")).unwrap().len();
+    assert!(size < 36_000, "the template has {size} bytes");
     fails(place.path(), &["policy", "new", "by-team"], 2);
 }
 

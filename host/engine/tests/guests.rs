@@ -3,14 +3,19 @@
 //! They are looked for in `ECR_GUESTS_DIR`, or else in `target/guests`. Where the variable is set they have to
 //! be there; where neither is, there is nothing to test, and the tests say so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod support;
 
 use std::path::{Path, PathBuf};
 
-use ecr_policy_model::{Request, Resource, default_decision};
-use ecr_secret_engine::{EvaluationError, LoadError, Policy};
+use ecr_policy_model::{Request, Resource, ServiceAccount, TokenWindow, default_decision};
+use ecr_secret_engine::{Allocation, Engine, EngineOptions, EvaluationError, LoadError, Policy};
 use support::{assert_one_line, assert_serves, engine, request};
 
 /// The bytes of a guest, or none when the guests are not built.
@@ -143,6 +148,98 @@ fn a_policy_describes_itself_and_checks_settings_without_a_resource() {
         );
         assert_eq!(wrong(r#"{"before_expiry": 9}"#)[0].field, "before_expiry");
         assert_eq!(wrong("[")[0].field, "");
+    }
+}
+
+/// These files are never built anew: a policy that was built for a released interface runs for ever.
+#[test]
+fn the_guests_of_every_release_run() {
+    let released: [(&str, &[u8]); 2] = [
+        ("default", include_bytes!("released/default-1.0.0.wasm")),
+        (
+            "early-refresh",
+            include_bytes!("released/early-refresh-1.0.0.wasm"),
+        ),
+    ];
+    for (name, bytes) in released {
+        let policy = engine().load(bytes).unwrap();
+        assert_eq!(policy.interface().to_string(), "mobb:ecr-policy@1.0.0");
+        assert_eq!(policy.describe().unwrap().name, name);
+        policy.validate_settings("{}").unwrap().unwrap();
+        let decision = policy.evaluate(&request()).unwrap().verdict.unwrap();
+        assert_eq!(
+            decision.secret_name,
+            default_decision(&request()).secret_name
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_requests_get_the_same_answers_for_the_same_fuel_on_another_engine() {
+    let other = Engine::new(EngineOptions {
+        limits: support::patient(),
+        allocation: Allocation::OnDemand,
+        ..EngineOptions::default()
+    })
+    .unwrap();
+    let names = [
+        "default",
+        "team-prefix",
+        "label-selected-accounts",
+        "early-refresh",
+    ];
+    let policies: Vec<(Policy, Policy)> = names
+        .iter()
+        .filter_map(|name| guest(name))
+        .map(|bytes| (engine().load(&bytes).unwrap(), other.load(&bytes).unwrap()))
+        .collect();
+    let mut state = 1_u64;
+    let mut next = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let settings = [
+        "{}",
+        r#"{"prefix":"a"}"#,
+        r#"{"label":"l"}"#,
+        r#"{"after_seconds":9}"#,
+        "[",
+        "",
+    ];
+    for _ in 0..10_000 {
+        let word = |number: u64| {
+            "aé-Z.0"[..]
+                .chars()
+                .cycle()
+                .take(number as usize)
+                .collect::<String>()
+        };
+        let mut asked = request();
+        asked.now = next(u64::MAX);
+        asked.resource.name = word(next(60));
+        asked.resource.generated_secret_name = (next(2) == 0).then(|| word(next(20)));
+        asked.resource.labels = (0..next(4))
+            .map(|number| (word(number), word(next(9))))
+            .collect();
+        asked.service_accounts = (0..next(6))
+            .map(|number| ServiceAccount {
+                name: word(number),
+                labels: vec![("l".into(), word(next(3)))],
+            })
+            .collect();
+        asked.token = (next(2) == 0).then(|| TokenWindow {
+            issued_at: next(1 << 40),
+            expires_at: next(1 << 40),
+        });
+        settings[next(6) as usize].clone_into(&mut asked.settings);
+        for (one, two) in &policies {
+            let (one, two) = (one.run(&asked), two.run(&asked));
+            assert_eq!(one.outcome, two.outcome, "{asked:?}");
+            assert_eq!(one.usage.fuel, two.usage.fuel, "{asked:?}");
+            assert_eq!(one.usage.memory_bytes, two.usage.memory_bytes, "{asked:?}");
+        }
     }
 }
 
