@@ -67,7 +67,7 @@ impl Status {
     }
 }
 
-/// The policy behind the last good decision.
+/// The policy that was asked last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyStatus {
@@ -79,6 +79,28 @@ pub struct PolicyStatus {
     /// The interface that the module speaks, for instance `mobb:ecr-policy@1.0.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// What the last run used of each limit. Brought up to date together with the rest of the status.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "super::null_as_default"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub usage: Vec<PolicyUsage>,
+}
+
+/// One limit of a policy, and what a run used of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolicyUsage {
+    /// The limit's name, as in `POLICY_LIMITS`.
+    pub name: String,
+    /// What was used; absent for what cannot be observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<i64>,
+    /// The limit.
+    pub limit: i64,
+    /// What both numbers count: `Bytes`, `Microseconds` or `Count`.
+    pub unit: String,
 }
 
 /// Whether a condition holds.

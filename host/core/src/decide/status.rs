@@ -45,7 +45,8 @@ pub struct Outcome {
     pub handled_refresh_request: Option<String>,
 }
 
-/// The status after a reconcile. Equal to `previous` when nothing changed, conditions' times included.
+/// The status after a reconcile. Equal to `previous` when nothing changed, conditions' times included; what a run of the
+/// policy used is no change by itself.
 pub fn next_status(
     now: Timestamp,
     generation: Option<i64>,
@@ -77,7 +78,7 @@ pub fn next_status(
         .as_ref()
         .and_then(|secret| secret.window)
         .map(|window| window.expires_at.into());
-    Status {
+    let mut status = Status {
         phase: outcome.secret.as_ref().map(|_| PHASE_UPDATED.to_owned()),
         last_updated_time: last_updated(now, previous, outcome),
         observed_generation: generation,
@@ -91,7 +92,18 @@ pub fn next_status(
         service_accounts: linked_accounts(plan, outcome),
         policy: outcome.policy.clone(),
         handled_refresh_request: outcome.handled_refresh_request.clone(),
+    };
+    if let (Some(policy), Some(before)) = (&mut status.policy, previous)
+        && let Some(asked_before) = &before.policy
+    {
+        let usage = std::mem::replace(&mut policy.usage, asked_before.usage.clone());
+        if status != *before
+            && let Some(policy) = &mut status.policy
+        {
+            policy.usage = usage;
+        }
     }
+    status
 }
 
 /// When the Secret got its token. A Secret cannot be older than its token, so a write that a crash kept

@@ -3,7 +3,7 @@ use ecr_policy_model::AccountLink;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::Status;
+use crate::api::{PolicyStatus, PolicyUsage, Status};
 
 const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;
@@ -306,6 +306,32 @@ fn an_unchanged_outcome_gives_an_unchanged_status() {
     let second = next_status(at(NOW + 100), Some(1), Some(&first), &plan, &outcome);
     assert_eq!(first, second);
     assert_eq!(first.condition("Ready").unwrap().reason, "Refreshed");
+}
+
+#[test]
+fn what_a_run_used_is_told_with_the_next_change_and_is_none_itself() {
+    let plan = Case::new(vec![owned("a", HOUR)]).decide();
+    let run = |used: i64, digest: &str| Outcome {
+        policy: Some(PolicyStatus {
+            source: "configmap/p".into(),
+            digest: Some(digest.into()),
+            usage: vec![PolicyUsage {
+                name: "fuel".into(),
+                used: Some(used),
+                limit: 9,
+                unit: "Count".into(),
+            }],
+            ..PolicyStatus::default()
+        }),
+        ..Outcome::default()
+    };
+    let used = |status: &Status| status.policy.as_ref().unwrap().usage[0].used;
+    let first = next_status(at(NOW), Some(1), None, &plan, &run(1, "x"));
+    assert_eq!(used(&first), Some(1));
+    let same = next_status(at(NOW + 9), Some(1), Some(&first), &plan, &run(2, "x"));
+    assert_eq!(same, first);
+    let other = next_status(at(NOW + 9), Some(1), Some(&first), &plan, &run(3, "y"));
+    assert_eq!(used(&other), Some(3));
 }
 
 #[test]

@@ -79,7 +79,7 @@ mod tests {
             Some(PolicyStatus {
                 source: "configmap/p".into(),
                 digest: digest.map(str::to_owned),
-                interface: None,
+                ..PolicyStatus::default()
             })
         };
         let before = Status {

@@ -1,6 +1,7 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
 mod judge;
+mod loading;
 mod module;
 mod queue;
 mod source;
@@ -9,20 +10,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{Decision, Request, default_decision};
-use ecr_policy_verdict::{Failed, load_problem};
-use ecr_secret_core::api::{PolicyRef, PolicyStatus};
+use ecr_policy_verdict::Failed;
+use ecr_secret_core::api::{PolicyRef, PolicyStatus, PolicyUsage};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::validate::{DecisionLimits, ValidDecision, validate_decision};
-use ecr_secret_engine::{Engine, LoadError, Policy, PolicyCache, digest, unpack};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
-use tokio::task::spawn_blocking;
+use ecr_secret_engine::{Engine, Figure, Policy, PolicyCache, Unit};
+use kube::Client;
 
 use judge::{judge, try_out};
-use module::{find, module_of};
+use module::find;
 use queue::FairQueue;
-use source::{Read, Source};
+use source::Source;
 
 use crate::telemetry::metrics::Metrics;
 use crate::world::World;
@@ -178,6 +177,7 @@ impl Policies {
         let judged = judge(chosen, &named(config_map), request, &self.limits).await;
         if let Ok(judged) = &judged {
             self.metrics.ran(&judged.usage);
+            told.usage = shown(&judged.usage.figures(&self.engine.options().limits));
         }
         let answer = judged.and_then(|judged| judged.answer);
         let answered = answer.is_ok();
@@ -260,132 +260,10 @@ impl Policies {
         }
     }
 
-    /// A version that was loaded before: it may still be, or its code may lie on the disk.
-    async fn kept(&self, digest: &str) -> Option<Policy> {
-        if let Some(policy) = self.loaded.get(digest) {
-            return Some(policy);
-        }
-        let (engine, wanted) = (self.engine.clone(), digest.to_owned());
-        let policy = spawn_blocking(move || engine.load_kept(&wanted))
-            .await
-            .ok()??;
-        self.loaded.insert(policy.clone());
-        Some(policy)
-    }
-
     /// Checks a decision that was valid once: it comes from an annotation that anybody may have edited.
     pub fn revalidate(&self, decision: &Decision, request: &Request) -> Option<ValidDecision> {
         validate_decision(decision, request, &self.limits).ok()
     }
-
-    /// The newest version, as the `ConfigMap` has it.
-    async fn load(
-        &self,
-        world: &World,
-        source: &mut Source,
-        (namespace, config_map, key): &Place,
-    ) -> kube::Result<Result<Policy, Failed>> {
-        let missing =
-            |message: String| Ok(Err(Problem::new(Reason::PolicyMissing, message).into()));
-        let Some(facts) = world.config_maps.get(namespace, config_map) else {
-            return missing(format!(
-                "ConfigMap {config_map} does not exist in this namespace; upload the policy there"
-            ));
-        };
-        match source
-            .read
-            .as_ref()
-            .filter(|read| read.resource_version == facts.resource_version)
-            .map(|read| &read.module)
-        {
-            Some(Err(problem)) => return Ok(Err(problem.clone().into())),
-            Some(Ok(digest)) => {
-                if let Some(policy) = self.kept(digest).await {
-                    return Ok(Ok(policy));
-                }
-            }
-            None => {}
-        }
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
-        let Some(object) = api.get_opt(config_map).await? else {
-            return missing(format!(
-                "ConfigMap {config_map} is gone; upload the policy again"
-            ));
-        };
-        let resource_version = object.metadata.resource_version.clone().unwrap_or_default();
-        let loaded = match module_of(object, config_map, key.as_deref()) {
-            Ok(file) => self.obtain(namespace, config_map, file).await,
-            Err(problem) => Err(problem.into()),
-        };
-        let module = match &loaded {
-            Ok(policy) => Ok(policy.digest().to_owned()),
-            // What passes is not remembered: the next look tries again.
-            Err(failed) if failed.passing => return Ok(loaded),
-            Err(failed) => Err(failed.problem.clone()),
-        };
-        source.read = Some(Read {
-            resource_version,
-            module,
-        });
-        Ok(loaded)
-    }
-
-    /// The policy of a file: one that is loaded, or of code on the disk, or compiled when it is the namespace's turn.
-    async fn obtain(
-        &self,
-        namespace: &str,
-        config_map: &str,
-        file: Vec<u8>,
-    ) -> Result<Policy, Failed> {
-        let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
-        let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
-        let found = found.unwrap_or_else(|_| Err(given_up()));
-        let module = match found.map_err(|error| load_problem(&named(config_map), &error))? {
-            Found::Policy(policy) => return Ok(policy),
-            Found::Nothing { module } => module,
-        };
-        let _turn = self.compiling.turn(namespace).await;
-        // Whoever had the turn before may have compiled the same.
-        if let Some(policy) = self.loaded.get(&digest(&module)) {
-            return Ok(policy);
-        }
-        let engine = self.engine.clone();
-        let compiled = spawn_blocking(move || engine.load(&module)).await;
-        let compiled = compiled.unwrap_or_else(|_| Err(given_up()));
-        let policy = compiled.map_err(|error| load_problem(&named(config_map), &error));
-        let result = policy
-            .as_ref()
-            .map_or_else(|failed| failed.problem.reason.as_str(), |_| "Compiled");
-        self.metrics.compiled(result);
-        let policy = policy?;
-        self.loaded.insert(policy.clone());
-        Ok(policy)
-    }
-}
-
-/// What there is of a module without compiling it.
-enum Found {
-    Policy(Policy),
-    /// The module, unpacked.
-    Nothing {
-        module: Vec<u8>,
-    },
-}
-
-fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Found, LoadError> {
-    let module = unpack(file, engine.options().limits.module_bytes)?;
-    if let Some(policy) = loaded.get(&digest(&module)) {
-        return Ok(Found::Policy(policy));
-    }
-    Ok(match engine.load_kept(&digest(&module)) {
-        Some(policy) => {
-            loaded.insert(policy.clone());
-            Found::Policy(policy)
-        }
-        None => Found::Nothing {
-            module: module.into_owned(),
-        },
-    })
 }
 
 /// Refuses a module that is not the one that the resource allows.
@@ -413,13 +291,6 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// The thread that loads a module ended: the operator is stopping, or the library panicked, which is logged.
-fn given_up() -> LoadError {
-    LoadError::CompilerUnavailable {
-        message: "loading ended unexpectedly".to_owned(),
-    }
-}
-
 /// How messages name the module's source.
 fn named(config_map: &str) -> String {
     format!("ConfigMap {config_map}")
@@ -429,7 +300,25 @@ fn named(config_map: &str) -> String {
 fn source(config_map: &str) -> PolicyStatus {
     PolicyStatus {
         source: format!("configmap/{config_map}"),
-        digest: None,
-        interface: None,
+        ..PolicyStatus::default()
     }
+}
+
+/// What a run used, as a status tells it.
+fn shown(figures: &[Figure]) -> Vec<PolicyUsage> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    figures
+        .iter()
+        .map(|figure| PolicyUsage {
+            name: figure.name.to_owned(),
+            used: figure.used.map(number),
+            limit: number(figure.limit),
+            unit: match figure.unit {
+                Unit::Micros => "Microseconds",
+                Unit::Bytes => "Bytes",
+                Unit::Count => "Count",
+            }
+            .to_owned(),
+        })
+        .collect()
 }

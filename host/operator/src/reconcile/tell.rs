@@ -50,11 +50,11 @@ impl<K: Kind> Reconcile<'_, K> {
         status::write::<K>(&context.client, &namespace, &name, &after, stored)
             .await
             .map_err(|source| self.failed("writing the status", source))?;
+        observe::<K>(context, namespace, name, &after);
         if status::is_transition(before, &after) {
             events::ready(&context.recorder, self.resource, &after).await;
         }
-        observe(context, K::NAME, namespace, name, &after);
-        context.world.remember(uid, |memory| {
+        world.remember(uid, |memory| {
             memory.waits_for.clone_from(&done.waits_for);
             memory.status = Some(after);
         });
@@ -78,13 +78,7 @@ impl<K: Kind> Reconcile<'_, K> {
     }
 }
 
-fn observe(
-    context: &Context,
-    kind: &'static str,
-    namespace: String,
-    name: String,
-    status: &Status,
-) {
+fn observe<K: Kind>(context: &Context, namespace: String, name: String, status: &Status) {
     let ready = status.condition(CONDITION_READY);
     context.metrics.reconciled(
         ready
@@ -96,7 +90,7 @@ fn observe(
             .map_or("Unknown", |reason| reason.as_str()),
     );
     let labels = ResourceLabels {
-        kind,
+        kind: K::NAME,
         namespace,
         name,
     };
@@ -107,6 +101,11 @@ fn observe(
         status.expires_at.map(Into::into),
         status.next_refresh_time.map(Into::into),
     );
+    // It may have been deleted meanwhile. Whoever saw that has taken the series away already, or still will.
+    let known = context.world.resources(K::model_kind());
+    if known.get(&labels.namespace, &labels.name).is_none() {
+        context.metrics.forget(&labels);
+    }
 }
 
 /// A resource that does not deserialize gets told so; all others go on.
@@ -162,10 +161,10 @@ pub(super) async fn unreadable<K: Kind>(
     status::write::<K>(&context.client, &namespace, &name, &after, before.as_ref())
         .await
         .map_err(failed)?;
+    observe::<K>(context, namespace, name, &after);
     if status::is_transition(before.as_ref(), &after) {
         events::ready(&context.recorder, guarded, &after).await;
     }
-    observe(context, K::NAME, namespace, name, &after);
     context
         .world
         .remember(&uid, |memory| memory.status = Some(after));

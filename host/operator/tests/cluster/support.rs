@@ -96,6 +96,14 @@ impl Stage {
         }
     }
 
+    /// Lets operators that are started from now on keep compiled policies in a directory of the stage.
+    pub fn keep_compiled_policies(&mut self) {
+        let directory = self.directory.path().to_str().expect("a path of text");
+        self.setup
+            .environment
+            .push(("POLICY_CACHE_DIR".to_owned(), directory.to_owned()));
+    }
+
     /// A stage with a running operator.
     pub async fn with_operator() -> (Self, Operator) {
         let stage = Self::prepare().await;

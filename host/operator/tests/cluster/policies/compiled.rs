@@ -28,7 +28,18 @@ async fn a_compressed_module_is_the_module_itself_and_is_pinned_by_the_modules_d
         let status = stage.ready(map, "Refreshed").await;
         let name = format!("web-{}-{map}", stage.namespace);
         assert_eq!(status.generated_secret_name, Some(name));
-        assert_eq!(status.policy.unwrap().digest, Some(digest(&module)));
+        let policy = status.policy.unwrap();
+        assert_eq!(policy.digest, Some(digest(&module)));
+        assert_eq!(policy.usage.len(), 12, "{policy:?}");
+        let fuel = policy
+            .usage
+            .iter()
+            .find(|usage| usage.name == "fuel")
+            .unwrap();
+        assert!(
+            fuel.used.unwrap() > 0 && fuel.limit == 20_000_000,
+            "{fuel:?}"
+        );
     }
     let metrics = operator.metrics().await.unwrap();
     assert!(
@@ -40,12 +51,7 @@ async fn a_compressed_module_is_the_module_itself_and_is_pinned_by_the_modules_d
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_no_policy_is_compiled() {
     let mut stage = Stage::prepare().await;
-    let cache = tempfile::tempdir().unwrap();
-    let directory = cache.path().to_str().unwrap().to_owned();
-    stage
-        .setup
-        .environment
-        .push(("POLICY_CACHE_DIR".to_owned(), directory));
+    stage.keep_compiled_policies();
     let mut operator = stage.start().await;
     stage.upload("p", MODULE, Stage::guest("default")).await;
     stage

@@ -20,12 +20,7 @@ fn decided_by(module: &[u8]) -> impl Fn(&Status) -> bool {
 async fn while_a_new_version_fails_the_one_before_it_decides_renews_and_survives_a_restart() {
     let mut stage = Stage::prepare().await;
     stage.aws.set_token_life(Duration::from_secs(8));
-    let cache = tempfile::tempdir().unwrap();
-    let directory = cache.path().to_str().unwrap().to_owned();
-    stage
-        .setup
-        .environment
-        .push(("POLICY_CACHE_DIR".to_owned(), directory));
+    stage.keep_compiled_policies();
     let mut operator = stage.start().await;
     let good = Stage::guest("team-prefix");
     stage.upload("p", MODULE, good.clone()).await;
