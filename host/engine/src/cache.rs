@@ -5,12 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Engine, LoadError, Policy, digest};
+use crate::Policy;
 
 /// Loaded policies by digest. Holds machine code up to a number of bytes, and drops what was not used for the
 /// longest time; who still has a clone of it can go on using it. A single policy that is larger is kept alone.
-///
-/// Two threads that load the same module at the same time both compile it; one result is kept.
 #[derive(Debug)]
 pub struct PolicyCache {
     bytes: usize,
@@ -69,20 +67,6 @@ impl PolicyCache {
                 entries.bytes -= gone.code_bytes();
             }
         }
-    }
-
-    /// The policy of a module, loaded if it is not here. Blocks as [`Engine::load`] does when it is not.
-    ///
-    /// # Errors
-    /// As [`Engine::load`]. A failure is not kept.
-    pub fn get_or_load(&self, engine: &Engine, bytes: &[u8]) -> Result<Policy, LoadError> {
-        if let Some(policy) = self.get(&digest(bytes)) {
-            return Ok(policy);
-        }
-        // Not under the lock: one tenant's compilation must not hold up the others.
-        let policy = engine.load(bytes)?;
-        self.insert(policy.clone());
-        Ok(policy)
     }
 
     /// How many policies are here.

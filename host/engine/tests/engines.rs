@@ -156,36 +156,26 @@ fn a_policy_outlives_its_engine() {
 }
 
 #[test]
-fn a_cache_compiles_a_module_once_and_forgets_the_least_used() {
+fn a_cache_holds_so_many_bytes_and_forgets_the_least_used() {
     let engine = engine();
-    let modules = [good(), guest_that("nop"), guest_that("nop nop")];
+    let policies = [good(), guest_that("nop"), guest_that("nop nop")].map(|m| load(&engine, &m));
+    let [first, second, third] = policies.each_ref().map(Policy::digest);
     // The three differ by next to nothing, so there is room for two of them.
-    let cache = PolicyCache::new(load(&engine, &modules[0]).code_bytes() * 5 / 2);
-    let [first, second, third] = modules
-        .each_ref()
-        .map(|bytes| ecr_secret_engine::digest(bytes));
+    let cache = PolicyCache::new(policies[0].code_bytes() * 5 / 2);
     assert!(cache.is_empty());
-    cache.get_or_load(&engine, &modules[0]).unwrap();
-    cache.get_or_load(&engine, &modules[1]).unwrap();
+    cache.insert(policies[0].clone());
+    cache.insert(policies[1].clone());
+    cache.insert(policies[1].clone());
     assert_eq!(cache.len(), 2);
     // The first is used again, so the second has to go for the third.
-    assert_eq!(cache.get(&first).unwrap().digest(), first);
-    cache.get_or_load(&engine, &modules[2]).unwrap();
+    assert_eq!(cache.get(first).unwrap().digest(), first);
+    cache.insert(policies[2].clone());
     assert_eq!(cache.len(), 2);
-    assert!(cache.get(&second).is_none());
-    assert!(cache.get(&first).is_some() && cache.get(&third).is_some());
-    // What is here is not loaded again: another engine would refuse it.
-    let small = engine_with(Limits {
-        module_bytes: 1,
-        ..patient()
-    });
-    assert_eq!(
-        cache.get_or_load(&small, &modules[2]).unwrap().digest(),
-        third
-    );
-    assert_eq!(
-        cache.get_or_load(&small, &modules[1]).unwrap_err().reason(),
-        "ModuleTooLarge"
-    );
-    assert_eq!(cache.len(), 2);
+    assert!(cache.get(second).is_none());
+    assert!(cache.get(first).is_some() && cache.get(third).is_some());
+    // One that is larger than all is kept alone.
+    let small = PolicyCache::new(1);
+    small.insert(policies[0].clone());
+    small.insert(policies[1].clone());
+    assert!(small.get(first).is_none() && small.get(second).is_some());
 }
