@@ -185,21 +185,8 @@ impl Disk {
             return Err(io::Error::other("its checksum is wrong"));
         }
         let kept = Kept::read(content).ok_or_else(|| io::Error::other("it is cut short"))?;
-        self.mark(&file, &metadata);
+        mark(&file, &metadata);
         Ok(kept)
-    }
-
-    /// Notes the use, so that [`Disk::tidy`] knows it.
-    #[expect(clippy::unused_self, reason = "it belongs to the disk")]
-    fn mark(&self, file: &File, metadata: &fs::Metadata) {
-        let now = SystemTime::now();
-        let old = metadata
-            .modified()
-            .is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > MARK));
-        if old {
-            // The file is open for reading only, which is enough for its owner to set its time.
-            let _ = file.set_modified(now);
-        }
     }
 
     fn write(&self, digest: &str, kept: &Kept) -> io::Result<()> {
@@ -253,6 +240,18 @@ impl Disk {
             total = total.saturating_sub(length);
         }
         Ok(())
+    }
+}
+
+/// Notes the use of a file, so that [`Disk::tidy`] knows it.
+fn mark(file: &File, metadata: &fs::Metadata) {
+    let now = SystemTime::now();
+    let old = metadata
+        .modified()
+        .is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > MARK));
+    if old {
+        // The file is open for reading only, which is enough for its owner to set its time.
+        let _ = file.set_modified(now);
     }
 }
 

@@ -118,6 +118,10 @@ impl Engine {
     /// The policy of the module with this digest, if its code is on the disk. The module is not needed.
     pub fn load_kept(&self, digest: &str) -> Option<Policy> {
         let disk = self.shared.disk.as_ref()?;
+        // It becomes a part of a path, and may come from where others can write.
+        if !is_digest(digest) {
+            return None;
+        }
         match self.link(&disk.get(digest)?, digest) {
             Ok(policy) => Some(policy),
             Err(LoadError::Busy { .. }) => None,
@@ -172,6 +176,12 @@ impl Engine {
             Ok(()) | Err(_) => Ok(policy),
         }
     }
+}
+
+/// Whether a text has the form of [`digest`].
+fn is_digest(text: &str) -> bool {
+    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 64 && text.bytes().all(lower_hex)
 }
 
 /// The error for names that fit with types that do not.

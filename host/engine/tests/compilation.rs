@@ -185,6 +185,9 @@ fn after_a_restart_nothing_is_compiled() {
     assert_eq!(answer(&again), answer(&policy));
     assert_eq!(again.compile_cost(), policy.compile_cost());
     assert_eq!(again.digest(), policy.digest());
+    // A file of another name is not even looked for; what is looked for and not whole would be removed.
+    let elsewhere = format!("../policies/{}", digest(&good()));
+    assert!(second.load_kept(&elsewhere).is_none());
     assert!(second.load(&good()).is_ok());
     assert!(second.load(&guest_that("nop")).is_err());
 }

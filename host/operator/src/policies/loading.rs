@@ -78,13 +78,14 @@ impl Policies {
         let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
         let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
         let found = found.unwrap_or_else(|_| Err(given_up()));
-        let module = match found.map_err(|error| load_problem(&named(config_map), &error))? {
-            Found::Policy(policy) => return Ok(policy),
-            Found::Nothing { module } => module,
-        };
+        let (module, digest) =
+            match found.map_err(|error| load_problem(&named(config_map), &error))? {
+                Found::Policy(policy) => return Ok(policy),
+                Found::Nothing { module, digest } => (module, digest),
+            };
         let _turn = self.compiling.turn(namespace).await;
         // Whoever had the turn before may have compiled the same.
-        if let Some(policy) = self.loaded.get(&digest(&module)) {
+        if let Some(policy) = self.loaded.get(&digest) {
             return Ok(policy);
         }
         let engine = self.engine.clone();
@@ -120,21 +121,24 @@ enum Found {
     /// The module, unpacked.
     Nothing {
         module: Vec<u8>,
+        digest: String,
     },
 }
 
 fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Found, LoadError> {
     let module = unpack(file, engine.options().limits.module_bytes)?;
-    if let Some(policy) = loaded.get(&digest(&module)) {
+    let digest = digest(&module);
+    if let Some(policy) = loaded.get(&digest) {
         return Ok(Found::Policy(policy));
     }
-    Ok(match engine.load_kept(&digest(&module)) {
+    Ok(match engine.load_kept(&digest) {
         Some(policy) => {
             loaded.insert(policy.clone());
             Found::Policy(policy)
         }
         None => Found::Nothing {
             module: module.into_owned(),
+            digest,
         },
     })
 }

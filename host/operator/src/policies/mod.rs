@@ -74,6 +74,14 @@ impl From<Result<ValidDecision, Problem>> for Verdict {
     }
 }
 
+/// Which version of a module decides about a request.
+enum Choice {
+    /// This one, and what is wrong with the newest one if that is another.
+    Decides(Policy, Option<Failed>),
+    /// None, and why.
+    Nobody(Failed),
+}
+
 impl Policies {
     /// Policies on this engine.
     pub fn new(client: Client, engine: Engine, metrics: Arc<Metrics>) -> Self {
@@ -156,21 +164,23 @@ impl Policies {
         let pin = policy.and_then(|policy| policy.sha256.as_deref());
         let newest = newest.and_then(|newest| pinned(newest, pin, config_map));
         let before = source.serving.clone();
-        let (chosen, newer) = self
+        let choice = self
             .choose(world, &mut source, config_map, request, pin, newest)
             .await;
         let taken_over =
             (source.serving != before && before.is_some()).then(|| config_map.to_owned());
         drop(source);
 
-        let Some(chosen) = chosen else {
-            let problem = newer.unwrap_or_else(|| gone(config_map));
-            self.metrics.evaluated(problem.problem.reason.as_str());
-            return Ok(Verdict {
-                policy: Some(told),
-                passing: problem.passing,
-                ..Err(problem.problem).into()
-            });
+        let (chosen, newer) = match choice {
+            Choice::Decides(chosen, newer) => (chosen, newer),
+            Choice::Nobody(failed) => {
+                self.metrics.evaluated(failed.problem.reason.as_str());
+                return Ok(Verdict {
+                    policy: Some(told),
+                    passing: failed.passing,
+                    ..Err(failed.problem).into()
+                });
+            }
         };
         told.digest = Some(chosen.digest().to_owned());
         told.interface = Some(chosen.interface().to_string());
@@ -206,7 +216,7 @@ impl Policies {
         Arc::clone(sources.entry(place.clone()).or_default())
     }
 
-    /// The version that decides about this request, and what is wrong with the newest one if that is another.
+    /// The version that decides about this request.
     async fn choose(
         &self,
         world: &World,
@@ -215,7 +225,7 @@ impl Policies {
         request: &Request,
         pin: Option<&str>,
         newest: Result<Policy, Failed>,
-    ) -> (Option<Policy>, Option<Failed>) {
+    ) -> Choice {
         let newest_digest = newest.as_ref().ok().map(Policy::digest);
         let before = match source.serving.as_deref() {
             Some(digest)
@@ -228,32 +238,31 @@ impl Policies {
         match (newest, before) {
             // Whoever takes a policy away wants no version of it.
             (Err(failed), _) if failed.problem.reason == Reason::PolicyMissing => {
-                (None, Some(failed))
+                Choice::Nobody(failed)
             }
-            (Err(failed), before) => (before, Some(failed)),
+            (Err(failed), None) => Choice::Nobody(failed),
+            (Err(failed), Some(before)) => Choice::Decides(before, Some(failed)),
             // A module that is pinned is wanted here, whatever happens to others by it.
-            (Ok(newest), _) if pin.is_some() => (Some(newest), None),
+            (Ok(newest), _) if pin.is_some() => Choice::Decides(newest, None),
             (Ok(newest), None) => {
                 source.serving = Some(newest.digest().to_owned());
-                (Some(newest), None)
+                Choice::Decides(newest, None)
             }
-            (Ok(newest), before) => {
+            (Ok(newest), Some(before)) => {
                 let trial = source.trial(request, world, config_map);
                 match try_out(newest.clone(), &named(config_map), trial, &self.limits).await {
                     Ok(()) => {
                         source.serving = Some(newest.digest().to_owned());
-                        (Some(newest), None)
+                        Choice::Decides(newest, None)
                     }
                     Err(mut failed) => {
-                        if let Some(before) = &before {
-                            failed.problem.message = format!(
-                                "{}; the version {} goes on until the new one {} answers",
-                                failed.problem.message,
-                                short(before.digest()),
-                                short(newest.digest()),
-                            );
-                        }
-                        (before, Some(failed))
+                        failed.problem.message = format!(
+                            "{}; the version {} goes on until the new one {} answers",
+                            failed.problem.message,
+                            short(before.digest()),
+                            short(newest.digest()),
+                        );
+                        Choice::Decides(before, Some(failed))
                     }
                 }
             }
@@ -278,12 +287,6 @@ fn pinned(policy: Policy, pin: Option<&str>, config_map: &str) -> Result<Policy,
             Err(Problem::new(Reason::PolicyDigestMismatch, message).into())
         }
     }
-}
-
-/// There is a newest version or something wrong with it, so this is never told.
-fn gone(config_map: &str) -> Failed {
-    let message = format!("ConfigMap {config_map} holds no policy; upload one");
-    Problem::new(Reason::PolicyMissing, message).into()
 }
 
 /// The beginning of a digest, for people.
