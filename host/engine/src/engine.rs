@@ -6,16 +6,15 @@ use ecr_policy_model::Request;
 use wasmtime::component::Linker;
 
 use crate::{
-    EngineError, EngineOptions, EvaluationError, LoadError, Policy,
+    EngineError, EngineOptions, EvaluationError, LoadError, Module, Policy,
     bindings::v1,
     compile::{self, compile},
-    config, digest,
+    config,
     disk::{Disk, Kept},
-    inspect::inspect,
     policy::{Interface, Origin},
     slots::Slots,
     state::State,
-    text, ticker, unpack, wasi,
+    text, ticker, wasi,
 };
 
 /// Loads policies. A clone is the same engine.
@@ -95,22 +94,42 @@ impl Engine {
     /// What is wrong with the module, by the first check that it does not pass: size, format, names of
     /// imports and exports, declared sizes, code, types.
     pub fn load(&self, file: &[u8]) -> Result<Policy, LoadError> {
-        let limits = &self.options().limits;
-        let module = unpack(file, limits.module_bytes)?;
-        let inspection = inspect(&module, limits)?;
-        let digest = digest(&module);
-        if let Some(policy) = self.load_kept(&digest) {
-            return Ok(policy);
+        let module = self.prepare(file)?;
+        match self.load_kept(module.digest()) {
+            Some(policy) => Ok(policy),
+            None => self.compile(&module),
         }
-        let how = &self.options().compilation;
+    }
+
+    /// The first half of [`Engine::load`], which takes a millisecond: unpacks a file, and checks what can be checked
+    /// without compiling.
+    ///
+    /// # Errors
+    /// The file is no module that this engine would compile.
+    pub fn prepare(&self, file: &[u8]) -> Result<Module, LoadError> {
+        Module::of_file(file, &self.options().limits)
+    }
+
+    /// The second half of [`Engine::load`]: compiles and links, and keeps the code on the disk.
+    ///
+    /// # Errors
+    /// What is wrong with the module's code or types, or why it cannot be compiled here.
+    pub fn compile(&self, module: &Module) -> Result<Policy, LoadError> {
+        let options = self.options();
+        let bytes = module.bytes();
         let kept = Kept {
-            artifact: compile(&self.shared.wasmtime, how, limits, &module)?,
-            inspection,
-            module_bytes: module.len(),
+            artifact: compile(
+                &self.shared.wasmtime,
+                &options.compilation,
+                &options.limits,
+                bytes,
+            )?,
+            inspection: module.inspection(),
+            module_bytes: bytes.len(),
         };
-        let policy = self.link(&kept, &digest)?;
+        let policy = self.link(&kept, module.digest())?;
         if let Some(disk) = &self.shared.disk {
-            disk.put(&digest, &kept);
+            disk.put(module.digest(), &kept);
         }
         Ok(policy)
     }

@@ -19,7 +19,7 @@ const MAX_COMPONENT_INSTANCES: u64 = 16;
 const PAGE: u64 = 64 << 10;
 
 /// What a module is, as far as its names tell.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Inspection {
     /// The version of the interface that it exports.
     pub(crate) interface: Interface,

@@ -50,6 +50,7 @@ mod error;
 mod failure;
 mod inspect;
 mod limits;
+mod module;
 mod policy;
 mod slots;
 mod state;
@@ -65,8 +66,8 @@ pub use disk::DiskOptions;
 pub use engine::Engine;
 pub use error::{EngineError, EvaluationError, Found, LoadError};
 pub use limits::{Figure, Limits, Unit, Usage};
+pub use module::Module;
 pub use policy::{Evaluation, Interface, Policy, Run};
-pub use unpack::unpack;
 
 use sha2::{Digest, Sha256};
 

@@ -21,7 +21,7 @@ const CHUNK: usize = 64 << 10;
 ///
 /// # Errors
 /// It is too large, grows too much, or is damaged.
-pub fn unpack(file: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, LoadError> {
+pub(crate) fn unpack(file: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, LoadError> {
     let damaged = |error: &dyn std::fmt::Display| LoadError::CannotUnpack {
         message: text::one_line(&error.to_string(), text::MESSAGE_BYTES),
     };

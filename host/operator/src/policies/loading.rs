@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ecr_policy_verdict::{Failed, load_problem};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
-use ecr_secret_engine::{Engine, LoadError, Policy, PolicyCache, digest, unpack};
+use ecr_secret_engine::{Engine, LoadError, Module, Policy, PolicyCache};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::task::spawn_blocking;
@@ -78,18 +78,17 @@ impl Policies {
         let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
         let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
         let found = found.unwrap_or_else(|_| Err(given_up()));
-        let (module, digest) =
-            match found.map_err(|error| load_problem(&named(config_map), &error))? {
-                Found::Policy(policy) => return Ok(policy),
-                Found::Nothing { module, digest } => (module, digest),
-            };
+        let module = match found.map_err(|error| load_problem(&named(config_map), &error))? {
+            Found::Policy(policy) => return Ok(policy),
+            Found::Module(module) => module,
+        };
         let _turn = self.compiling.turn(namespace).await;
         // Whoever had the turn before may have compiled the same.
-        if let Some(policy) = self.loaded.get(&digest) {
+        if let Some(policy) = self.loaded.get(module.digest()) {
             return Ok(policy);
         }
         let engine = self.engine.clone();
-        let compiled = spawn_blocking(move || engine.load(&module)).await;
+        let compiled = spawn_blocking(move || engine.compile(&module)).await;
         let compiled = compiled.unwrap_or_else(|_| Err(given_up()));
         let policy = compiled.map_err(|error| load_problem(&named(config_map), &error));
         let result = policy
@@ -118,28 +117,21 @@ impl Policies {
 /// What there is of a module without compiling it.
 enum Found {
     Policy(Policy),
-    /// The module, unpacked.
-    Nothing {
-        module: Vec<u8>,
-        digest: String,
-    },
+    /// Nothing but itself: it is to be compiled.
+    Module(Module),
 }
 
 fn find_loaded(engine: &Engine, loaded: &PolicyCache, file: &[u8]) -> Result<Found, LoadError> {
-    let module = unpack(file, engine.options().limits.module_bytes)?;
-    let digest = digest(&module);
-    if let Some(policy) = loaded.get(&digest) {
+    let module = engine.prepare(file)?;
+    if let Some(policy) = loaded.get(module.digest()) {
         return Ok(Found::Policy(policy));
     }
-    Ok(match engine.load_kept(&digest) {
+    Ok(match engine.load_kept(module.digest()) {
         Some(policy) => {
             loaded.insert(policy.clone());
             Found::Policy(policy)
         }
-        None => Found::Nothing {
-            module: module.into_owned(),
-            digest,
-        },
+        None => Found::Module(module),
     })
 }
 
