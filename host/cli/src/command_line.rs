@@ -15,13 +15,17 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Policies: new, build, check, run, test, bench, inspect, push
+    /// Policies: new, build, check, run, test, bench, replay, inspect, push
     Policy {
         #[command(subcommand)]
         command: Policy,
     },
     /// List the resources with their Secrets, times and policies
     Status(Listing),
+    /// Show why a resource has this Secret, these accounts and this time
+    Explain(Explain),
+    /// Check the cluster, the operator and its AWS identity
+    Doctor(Doctor),
     /// Ask for one refresh now
     Refresh(One),
     /// Stop renewing
@@ -49,6 +53,8 @@ pub(crate) enum Policy {
     Test(Test),
     /// Measure fuel, time and memory of an evaluation
     Bench(Bench),
+    /// Show what would change if a module decided
+    Replay(Replay),
     /// Show what a module imports, exports and says of itself
     Inspect(Module),
     /// Create or update the ConfigMap that holds a module
@@ -79,9 +85,32 @@ pub(crate) struct Build {
 pub(crate) struct Module {
     /// The module: a component, plain or compressed
     pub(crate) module: PathBuf,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// The limits of the cluster.
+#[derive(Args)]
+pub(crate) struct Limits {
     /// The operator's `POLICY_LIMITS`, if it has any
     #[arg(long, env = "POLICY_LIMITS", default_value = "", value_name = "LIMITS")]
     pub(crate) limits: String,
+}
+
+/// The administrator's guardrail.
+#[derive(Args)]
+pub(crate) struct Guard {
+    /// A guardrail that sees the decision, as in the cluster
+    #[arg(long, value_name = "FILE")]
+    pub(crate) guardrail: Option<PathBuf>,
+    /// The guardrail's own settings, as JSON
+    #[arg(
+        long,
+        value_name = "JSON",
+        default_value = "{}",
+        requires = "guardrail"
+    )]
+    pub(crate) guardrail_settings: String,
 }
 
 #[derive(Args)]
@@ -100,6 +129,13 @@ pub(crate) struct Run {
     /// The request, as YAML or JSON; what it does not say is as in an ordinary request
     #[arg(long, short, value_name = "FILE")]
     pub(crate) request: Option<PathBuf>,
+    /// The request of a resource in the cluster: its name, or kind and name
+    #[arg(long, value_name = "NAME", conflicts_with = "request")]
+    pub(crate) resource: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) guard: Guard,
     /// Settings in place of the request's, as JSON
     #[arg(long, value_name = "JSON")]
     pub(crate) settings: Option<String>,
@@ -112,9 +148,31 @@ pub(crate) struct Run {
 pub(crate) struct Test {
     #[command(flatten)]
     pub(crate) module: Module,
+    #[command(flatten)]
+    pub(crate) guard: Guard,
     /// Files with cases
     #[arg(required = true)]
     pub(crate) cases: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) module: Module,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The ConfigMap that decides now; the file's name otherwise, as in `push`
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub(crate) config_map: Option<String>,
+    /// All resources of the namespace, whoever decides about them now
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Write the requests, with what is decided now, to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Requests of such a file in place of the cluster's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_map", "all", "namespace"])]
+    pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -169,6 +227,26 @@ pub(crate) struct One {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+#[derive(Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) one: One,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// The form of the answer
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The operator's namespace, if it cannot be found
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) operator_namespace: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

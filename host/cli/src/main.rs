@@ -1,6 +1,9 @@
 //! `kubectl-ecr`: policies on a laptop, on the engine and inside the limits of the cluster, and the everyday commands.
 
 mod command_line;
+mod doctor;
+mod explain;
+mod live;
 mod outcome;
 mod policy;
 mod resources;
@@ -35,6 +38,8 @@ fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Policy { command } => policy::run(command),
         Command::Status(arguments) => resources::block_on(resources::status(arguments)),
+        Command::Explain(arguments) => resources::block_on(explain::explain(arguments)),
+        Command::Doctor(arguments) => resources::block_on(doctor::doctor(arguments)),
         Command::Refresh(arguments) => resources::block_on(resources::refresh(arguments)),
         Command::Suspend(arguments) => resources::block_on(resources::suspend(arguments, true)),
         Command::Resume(arguments) => resources::block_on(resources::suspend(arguments, false)),

@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::command_line::{Listing, One, Output, Place};
-use crate::outcome::{Failure, Outcome, input};
+use crate::outcome::{Outcome, input};
 use crate::screen;
 
 /// Runs a command that speaks to the cluster.
-pub(crate) fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -120,7 +120,7 @@ fn text(row: &Value, key: &str) -> String {
     }
 }
 
-trait Listed:
+pub(crate) trait Listed:
     CredentialResource
     + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + DeserializeOwned
@@ -131,6 +131,15 @@ impl Listed for EcrSecret {}
 impl Listed for ArgoHelmRepoSecret {}
 
 async fn list<K: Listed>(client: &Client, namespace: Option<&str>) -> Outcome<Vec<Value>> {
+    let resources = list_all::<K>(client, namespace).await?;
+    Ok(resources.iter().map(row).collect())
+}
+
+/// All resources of a kind, in a namespace or everywhere.
+pub(crate) async fn list_all<K: Listed>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Outcome<Vec<K>> {
     let api: Api<K> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -140,7 +149,7 @@ async fn list<K: Listed>(client: &Client, namespace: Option<&str>) -> Outcome<Ve
         .list(&ListParams::default())
         .await
         .map_err(|error| input(refused(&plural, &error)))?;
-    Ok(resources.iter().map(row).collect())
+    Ok(resources.items)
 }
 
 fn row<K: Listed>(resource: &K) -> Value {
@@ -186,9 +195,23 @@ pub(crate) async fn suspend(arguments: One, suspend: bool) -> Outcome {
 /// Changes the resource of that name, of either kind if the kind is not told. Its kind and name.
 async fn patch(arguments: &One, change: &Value) -> Outcome<String> {
     let (client, namespace) = connect(&arguments.place).await?;
-    let (kind, name) = match arguments.name.split_once('/') {
+    match find(&client, &namespace, &arguments.name).await? {
+        Found::Ecr(found) => change_one(&client, &namespace, &*found, change).await,
+        Found::Argo(found) => change_one(&client, &namespace, &*found, change).await,
+    }
+}
+
+/// A resource of either kind.
+pub(crate) enum Found {
+    Ecr(Box<EcrSecret>),
+    Argo(Box<ArgoHelmRepoSecret>),
+}
+
+/// The resource that is meant by `NAME` or `KIND/NAME`.
+pub(crate) async fn find(client: &Client, namespace: &str, asked_for: &str) -> Outcome<Found> {
+    let (kind, name) = match asked_for.split_once('/') {
         Some((kind, name)) => (Some(kind.to_lowercase()), name),
-        None => (None, arguments.name.as_str()),
+        None => (None, asked_for),
     };
     let asked = |names: &[&str]| kind.as_deref().is_none_or(|kind| names.contains(&kind));
     let (ecr, argo) = (
@@ -197,40 +220,45 @@ async fn patch(arguments: &One, change: &Value) -> Outcome<String> {
     );
     if !ecr && !argo {
         return Err(input(format!(
-            "{} is neither secret/NAME nor argohelmreposecret/NAME",
-            arguments.name
+            "{asked_for} is neither secret/NAME nor argohelmreposecret/NAME"
         )));
     }
-    let found_ecr = ecr && exists::<EcrSecret>(&client, &namespace, name).await?;
-    let found_argo = argo && exists::<ArgoHelmRepoSecret>(&client, &namespace, name).await?;
+    let found_ecr = get::<EcrSecret>(client, namespace, name, ecr).await?;
+    let found_argo = get::<ArgoHelmRepoSecret>(client, namespace, name, argo).await?;
     match (found_ecr, found_argo) {
-        (true, true) => Err(input(format!(
+        (Some(_), Some(_)) => Err(input(format!(
             "there are two resources {name}; say secret/{name} or argohelmreposecret/{name}"
         ))),
-        (true, false) => change_one::<EcrSecret>(&client, &namespace, name, change).await,
-        (false, true) => change_one::<ArgoHelmRepoSecret>(&client, &namespace, name, change).await,
-        (false, false) => Err(Failure::Input(format!(
-            "no resource {} in namespace {namespace}; `kubectl ecr status -A` lists all",
-            arguments.name
+        (Some(found), None) => Ok(Found::Ecr(Box::new(found))),
+        (None, Some(found)) => Ok(Found::Argo(Box::new(found))),
+        (None, None) => Err(input(format!(
+            "no resource {asked_for} in namespace {namespace}; `kubectl ecr status -A` lists all"
         ))),
     }
 }
 
-async fn exists<K: Listed>(client: &Client, namespace: &str, name: &str) -> Outcome<bool> {
+async fn get<K: Listed>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    wanted: bool,
+) -> Outcome<Option<K>> {
+    if !wanted {
+        return Ok(None);
+    }
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_metadata_opt(name).await;
-    found
-        .map(|found| found.is_some())
-        .map_err(|error| input(refused(name, &error)))
+    let found = api.get_opt(name).await;
+    found.map_err(|error| input(refused(name, &error)))
 }
 
 async fn change_one<K: Listed>(
     client: &Client,
     namespace: &str,
-    name: &str,
+    resource: &K,
     change: &Value,
 ) -> Outcome<String> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let name = &resource.name_any();
     api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(change))
         .await
         .map_err(|error| input(refused(name, &error)))?;

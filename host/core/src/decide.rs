@@ -80,12 +80,14 @@ pub struct Observed {
     pub owned: Vec<OwnedSecret>,
     /// Names that cannot be used, each with whose they are and why that is final.
     pub taken: BTreeMap<String, Problem>,
-    /// The last good decision that this process remembers.
-    pub remembered: Option<Decision>,
+    /// The [`last_good`] decision, if it is still allowed.
+    pub last_good: Option<Decision>,
     /// When this process last changed the Secret for the same generation and the same policy.
     pub last_change: Option<Timestamp>,
     /// What is wrong with a newer version of the policy; the verdict is the one of the version before it.
     pub newer_policy: Option<Problem>,
+    /// What the administrator's guardrail took away from the verdict.
+    pub narrowed: Option<Adjusted>,
     /// The token that has been fetched for this reconcile.
     pub in_hand: Option<TokenWindow>,
 }
@@ -146,8 +148,7 @@ pub fn decide(
     observed: &Observed,
     verdict: &Result<Decision, Problem>,
 ) -> Plan {
-    let last_good = last_good(observed);
-    let (in_force, problem, retry) = in_force(now, observed, verdict, last_good);
+    let (in_force, problem, retry) = in_force(now, observed, verdict);
     let problem = if asked.suspend {
         Some(suspended())
     } else {
@@ -183,7 +184,7 @@ pub fn decide(
     let stopped = asked.suspend
         || problem
             .as_ref()
-            .is_some_and(|problem| problem.reason == Reason::PolicyDenied);
+            .is_some_and(|problem| problem.reason.forbids());
 
     let mut plan = Plan {
         action: Action::Keep,
@@ -216,6 +217,7 @@ pub fn decide(
             .filter(|name| *name != decision.secret_name)
             .collect();
     }
+    plan.adjusted = both(observed.narrowed.clone(), plan.adjusted);
     plan.look_at = [plan.refresh_at, retry].into_iter().flatten().min();
     plan.in_force = Some(decision);
     plan
@@ -226,8 +228,8 @@ fn in_force(
     now: Timestamp,
     observed: &Observed,
     verdict: &Result<Decision, Problem>,
-    last_good: Option<Decision>,
 ) -> (Option<Decision>, Option<Problem>, Option<Timestamp>) {
+    let last_good = observed.last_good.clone();
     match verdict {
         Err(problem) => (
             last_good.map(without_fixed_time),
@@ -294,17 +296,28 @@ fn observed_life(current: Option<TokenWindow>) -> SignedDuration {
         .unwrap_or(USUAL_LIFE)
 }
 
-/// What this process remembers, else what the newest of the resource's Secrets was written by.
-fn last_good(observed: &Observed) -> Option<Decision> {
+/// The last good decision: what this process remembers, else what the newest of the resource's Secrets was written by. That
+/// is told by an annotation which anybody may have edited, so it has to be checked before it counts.
+pub fn last_good(owned: &[OwnedSecret], remembered: Option<Decision>) -> Option<Decision> {
     let stored = || {
-        observed
-            .owned
+        owned
             .iter()
             .filter(|secret| secret.decision.is_some())
             .max_by_key(|secret| secret.window.map(|window| window.issued_at))
             .and_then(|secret| secret.decision.clone())
     };
-    observed.remembered.clone().or_else(stored)
+    remembered.or_else(stored)
+}
+
+/// Two corrections as one; the first gives the word.
+fn both(first: Option<Adjusted>, second: Option<Adjusted>) -> Option<Adjusted> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(Adjusted {
+            message: format!("{}; {}", first.message, second.message),
+            ..first
+        }),
+        (first, second) => first.or(second),
+    }
 }
 
 /// A decision of the past may not fix a time: once that is over, it would ask for renewal after renewal.

@@ -12,6 +12,8 @@
 //! | [`duration`] | what does a Go duration mean |
 //! | [`registry`] | which ECR, in which region, does a registry's name stand for |
 //! | [`token`] | what is a token, without ever printing it |
+//! | [`request`] | what is a policy asked about a resource |
+//! | [`policy_source`] | where is a resource's policy |
 //! | [`render`] | what does the generated Secret look like, byte for byte |
 //! | [`validate`] | is what a policy wants allowed |
 //! | [`ownership`] | whose is an existing Secret, and has somebody edited it |
@@ -26,9 +28,11 @@ pub mod duration;
 pub mod links;
 pub mod manifests;
 pub mod ownership;
+pub mod policy_source;
 pub mod reason;
 pub mod registry;
 pub mod render;
+pub mod request;
 pub mod schedule;
 pub mod token;
 pub mod validate;

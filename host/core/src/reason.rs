@@ -79,11 +79,21 @@ reasons! {
     PolicyDenied, CONDITION_READY, "The policy forbids credentials for this resource.", "Read the policy's message, and ask its author.";
     PolicyInvalidSettings, CONDITION_READY, "`spec.policy.settings` does not fit the policy.", "Correct the settings that the message names.";
     PolicyInvalidDecision, CONDITION_READY, "The policy's answer breaks a rule.", "Correct the policy, or the settings that it built the named field from.";
+    GuardrailDenied, CONDITION_READY, "The administrator's guardrail forbids what was decided for this resource.", "Read the guardrail's message; change the resource or its policy, or ask the administrator.";
+    GuardrailFailed, CONDITION_READY, "The administrator's guardrail gives no usable answer, so nothing is renewed.", "The administrator mends the module in the ConfigMap ecr-policy-guardrail of the operator's namespace; kubectl ecr policy run --guardrail shows what it does.";
     Linked, CONDITION_LINKED, "Every wanted service account names the Secret.", "Nothing to do.";
     ServiceAccountMissing, CONDITION_LINKED, "A wanted service account does not exist.", "Create the service account, or stop naming it; the operator links it when it appears.";
     LinkFailed, CONDITION_LINKED, "A service account could not be changed.", "Read the message: an admission policy or a missing permission stands against it; the operator retries.";
     InvalidFrequency, CONDITION_ADJUSTED, "`spec.frequency` is no positive Go duration, so the token's expiry alone rules.", "Set spec.frequency to a positive Go duration such as 10h.";
+    GuardrailNarrowed, CONDITION_ADJUSTED, "The administrator's guardrail took something away from the decision.", "Nothing to do; ask the administrator for what the message names, if it is needed.";
     RefreshTimeClamped, CONDITION_ADJUSTED, "The policy's refresh time was moved to one that is safe.", "Make the policy answer a time after the token's issue and well before its expiry.";
+}
+
+impl Reason {
+    /// Whether somebody who may decide so forbids credentials, in which case nothing is renewed.
+    pub fn forbids(self) -> bool {
+        matches!(self, Self::PolicyDenied | Self::GuardrailDenied)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -4,6 +4,7 @@
 //! through [`validate_decision`]. The default decision and a decision that an annotation remembers
 //! go the same way.
 
+mod narrow;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::fmt;
 use ecr_policy_model::{AccountLink, Decision, Request};
 
 use crate::api::{ARGO_SECRET_TYPE, MANAGED_BY, MAX_ACCOUNTS, RESERVED_PREFIX};
+pub use narrow::{Guarded, narrowed};
 use rules::{is_label_value, is_qualified_name, is_subdomain};
 
 /// How much a decision may hold.

@@ -21,7 +21,7 @@ pub struct Cli {
 }
 
 /// What else the binary can do.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Runs the operator.
     Run,
@@ -29,6 +29,11 @@ pub enum Command {
     Crds,
     /// Prints the RBAC rules that the operator needs as YAML.
     Rbac,
+    /// Asks AWS who this is, and for a token of each region.
+    Doctor {
+        /// The regions.
+        regions: Vec<String>,
+    },
 }
 
 /// How the operator runs. Each option is also an environment variable.
@@ -77,6 +82,10 @@ pub struct Options {
     /// Where compiled policies are kept over a restart, a directory that no tenant can write; empty for nowhere.
     #[arg(long, env = "POLICY_CACHE_DIR", default_value = "", global = true)]
     pub policy_cache_dir: String,
+    /// A directory with the administrator's guardrail, `policy.wasm` and `settings.json`, if there is one; no tenant may
+    /// write there.
+    #[arg(long, env = "POLICY_GUARDRAIL_DIR", default_value = "", global = true)]
+    pub policy_guardrail_dir: String,
 }
 
 /// The form of the log.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ecr_secret_core::manifests::{self, DEFAULT_NAMESPACE, Installation, Scope};
 use ecr_secret_operator::config::{self, Cli, Command};
+use ecr_secret_operator::doctor::doctor;
 use ecr_secret_operator::run::run;
 
 fn main() -> ExitCode {
@@ -19,11 +20,10 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let ended = match cli.command {
-        None | Some(Command::Run) => tokio::runtime::Runtime::new()
-            .map_err(|error| {
-                format!("no threads can be started: {error}; raise the limit on processes")
-            })
-            .and_then(|runtime| runtime.block_on(run(cli.options))),
+        None | Some(Command::Run) => {
+            runtime().and_then(|runtime| runtime.block_on(run(cli.options)))
+        }
+        Some(Command::Doctor { regions }) => return report(&regions),
         Some(Command::Crds) => {
             print!("{}", manifests::crds_yaml());
             Ok(())
@@ -49,6 +49,26 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Runtime::new().map_err(|error| {
+        format!("no threads can be started: {error}; raise the limit on processes")
+    })
+}
+
+fn report(regions: &[String]) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(message) => return failed(&message),
+    };
+    let (report, good) = runtime.block_on(doctor(regions));
+    print!("{report}");
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -23,7 +23,7 @@ use crate::config::Options;
 use crate::context::Context;
 use crate::effects::accounts::{Accounts, Synced};
 use crate::leader::Candidate;
-use crate::policies::Policies;
+use crate::policies::{Guard, Policies};
 use crate::reconcile::{Kind, back_off, reconcile};
 use crate::telemetry::metrics::{Metrics, ResourceLabels};
 use crate::telemetry::{http, logging};
@@ -72,7 +72,22 @@ pub async fn run(options: Options) -> Result<(), String> {
     let turns = Arc::new(Turns::new(options.max_concurrent_reconciles));
     let engine =
         Engine::new(engine).map_err(|error| format!("the policy engine cannot start: {error}"))?;
-    let policies = Arc::new(Policies::new(client.clone(), engine, Arc::clone(&metrics)));
+    let guard = Arc::new(Guard::new(options.policy_guardrail_dir.into()));
+    let first_look = {
+        let (guard, engine) = (Arc::clone(&guard), engine.clone());
+        // Before anything is decided.
+        tokio::task::spawn_blocking(move || guard.look(&engine))
+    };
+    first_look
+        .await
+        .map_err(|error| format!("the guardrail cannot be looked at: {error}"))?;
+    tokio::spawn(Arc::clone(&guard).follow(engine.clone()));
+    let policies = Arc::new(Policies::new(
+        client.clone(),
+        engine,
+        Arc::clone(&guard),
+        Arc::clone(&metrics),
+    ));
     let scopes = scopes(&client, &namespaces, &identity, &metrics, &policies, &turns);
 
     let mut tasks = JoinSet::new();
@@ -311,6 +326,7 @@ impl Scope {
             () = &mut resources => {}
             () = self.link(account_wakes) => {}
             () = self.follow_credentials() => {}
+            () = self.follow_guardrail() => {}
         }
         self.context.wakers.ecr_secrets.connect(None);
         self.context.wakers.argo_secrets.connect(None);
@@ -355,6 +371,17 @@ impl Scope {
         changed.mark_unchanged();
         while changed.changed().await.is_ok() {
             info!("the AWS credentials changed: looking at every resource again");
+            self.context.wakers.all(&self.context.world);
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Another guardrail may allow what the one before did not, and the other way round.
+    async fn follow_guardrail(&self) {
+        let mut changed = self.context.policies.guard().changed();
+        changed.mark_unchanged();
+        while changed.changed().await.is_ok() {
+            info!("the guardrail changed: looking at every resource again");
             self.context.wakers.all(&self.context.world);
         }
         std::future::pending::<()>().await;

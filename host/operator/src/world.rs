@@ -189,6 +189,14 @@ impl World {
         self.argo_secrets.wait_until_filled().await;
     }
 
+    /// The `ConfigMaps` of a namespace with the label that makes them its default policy.
+    pub fn default_policies(&self, namespace: &str) -> Vec<String> {
+        let maps = self.config_maps.in_namespace(namespace).into_iter();
+        maps.filter(|(_, facts)| facts.default_policy)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// What is remembered of a resource.
     pub fn memory(&self, uid: &str) -> Memory {
         self.lock().get(uid).cloned().unwrap_or_default()
@@ -402,7 +410,7 @@ fn metadata_hash(meta: &ObjectMeta) -> u64 {
     hasher.finish()
 }
 
-/// Names a service account of the namespace.
+/// The service accounts of a namespace, sorted by name.
 pub fn service_accounts(world: &World, namespace: &str) -> Vec<ecr_policy_model::ServiceAccount> {
     let accounts = world.accounts.in_namespace(namespace).into_iter();
     accounts

@@ -3,6 +3,7 @@
 //! The operator and the command line tool both ask through here, so that a policy's author sees on a laptop what the
 //! cluster will say. Everything here blocks, and knows no cluster.
 
+mod guardrail;
 mod problems;
 
 use ecr_policy_model::{Decision, Request};
@@ -11,6 +12,7 @@ use ecr_secret_core::reason::Reason;
 use ecr_secret_core::validate::{DecisionLimits, ValidDecision, validate_decision};
 use ecr_secret_engine::{Policy, Run, Usage};
 
+pub use guardrail::{Guardrail, failed as guardrail_failed};
 pub use problems::load_problem;
 use problems::{evaluation_problem, refused, refused_settings};
 

@@ -74,7 +74,7 @@ pub(crate) fn refused_settings(source: &str, errors: &[FieldError]) -> Problem {
 }
 
 /// A guest's text as one line of bounded length.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {

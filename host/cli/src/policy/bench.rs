@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ecr_secret_engine::Unit;
 
-use super::{load, request};
+use super::{load_file, request};
 use crate::command_line::Bench;
 use crate::outcome::{Failure, Outcome};
 use crate::screen::amount;
@@ -14,7 +14,7 @@ const WARM_UP: u32 = 200;
 
 pub(super) fn run(arguments: &Bench) -> Outcome {
     let request = request::of_file(arguments.request.as_deref())?;
-    let loaded = load(&arguments.module)?;
+    let loaded = load_file(&arguments.module)?;
     let mut times = Vec::new();
     let mut last = loaded.policy.run(&request);
     for number in 0..WARM_UP + arguments.runs {

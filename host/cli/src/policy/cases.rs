@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use ecr_policy_verdict::ask;
-use ecr_secret_core::validate::DecisionLimits;
+use ecr_policy_verdict::Guardrail;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::{differences, shown};
-use super::{Loaded, load, read, request};
+use super::{Loaded, guardrail, judge, load_file, read, request};
 use crate::command_line::Test;
 use crate::outcome::{Failure, Outcome, input};
 use crate::screen;
@@ -49,11 +48,12 @@ pub(super) fn run(arguments: &Test) -> Outcome {
     for path in &arguments.cases {
         files.push((path, parse(path)?));
     }
-    let loaded = load(&arguments.module)?;
+    let loaded = load_file(&arguments.module)?;
+    let guardrail = guardrail(&loaded, &arguments.guard)?;
     let (mut passed, mut failed) = (0, 0);
     for (path, cases) in files {
         for case in cases.cases {
-            let differences = check(&loaded, &case).map_err(|failure| {
+            let differences = check(&loaded, guardrail.as_ref(), &case).map_err(|failure| {
                 input(format!(
                     "{}: {}: {}",
                     path.display(),
@@ -106,10 +106,9 @@ fn parse(path: &Path) -> Outcome<Cases> {
 }
 
 /// Where the answer is not as expected.
-fn check(loaded: &Loaded, case: &Case) -> Outcome<Vec<String>> {
+fn check(loaded: &Loaded, guardrail: Option<&Guardrail>, case: &Case) -> Outcome<Vec<String>> {
     let request = request::of_value(case.request.clone())?;
-    let limits = DecisionLimits::default();
-    let answer = ask(&loaded.policy, &loaded.source, &request, &limits).answer;
+    let answer = judge(loaded, guardrail, &request).answer;
     let expect = &case.expect;
     Ok(match (&expect.decision, answer) {
         (Some(expected), Ok(decision)) => differences(expected, &shown(decision.get())),

@@ -3,13 +3,13 @@
 use ecr_policy_model::Request;
 use ecr_policy_verdict::check_settings;
 
-use super::{Loaded, load};
+use super::{Loaded, load_file, no};
 use crate::command_line::{Check, Module};
 use crate::outcome::{Failure, Outcome};
 use crate::screen;
 
 pub(super) fn check(arguments: &Check) -> Outcome {
-    let loaded = load(&arguments.module)?;
+    let loaded = load_file(&arguments.module)?;
     describe(&loaded)?;
     // The request says little, but whatever the policy answers shows what a run takes.
     let run = loaded.policy.run(&Request::default());
@@ -19,12 +19,7 @@ pub(super) fn check(arguments: &Check) -> Outcome {
         screen::usage(&run.usage, limits)
     );
     if let Some(settings) = &arguments.settings {
-        check_settings(&loaded.policy, &loaded.source, settings).map_err(|failed| {
-            Failure::No(format!(
-                "{}: {}",
-                failed.problem.reason, failed.problem.message
-            ))
-        })?;
+        check_settings(&loaded.policy, &loaded.source, settings).map_err(|failed| no(&failed))?;
         println!("settings    {}", screen::good("accepted"));
     }
     println!("the operator takes this module");
@@ -32,7 +27,7 @@ pub(super) fn check(arguments: &Check) -> Outcome {
 }
 
 pub(super) fn inspect(arguments: &Module) -> Outcome {
-    describe(&load(arguments)?)
+    describe(&load_file(arguments)?)
 }
 
 fn describe(loaded: &Loaded) -> Outcome {

@@ -1,6 +1,7 @@
 //! A decision in a form that people read and write, and how it differs from an expected one.
 
 use ecr_policy_model::{AccountLink, Decision, Refresh};
+use ecr_policy_verdict::Failed;
 use serde_json::{Map, Value, json};
 
 /// The decision with its labels as a map and its links as `spec.service_accounts` has them.
@@ -17,6 +18,16 @@ pub(super) fn shown(decision: &Decision) -> Value {
         "serviceAccounts": accounts,
         "refresh": refresh(decision.refresh),
     })
+}
+
+/// An answer: the decision, or why there is none.
+pub(crate) fn answer(answer: Result<&Decision, &Failed>) -> Value {
+    match answer {
+        Ok(decision) => json!({ "decision": shown(decision) }),
+        Err(failed) => {
+            json!({ "reason": failed.problem.reason.as_str(), "message": failed.problem.message })
+        }
+    }
 }
 
 fn link(link: &AccountLink) -> Value {
@@ -41,14 +52,43 @@ pub(super) fn differences(expected: &Value, found: &Value) -> Vec<String> {
     lines
 }
 
+/// What is another in `after` than in `before`, whatever key it has.
+pub(super) fn changes(before: &Value, after: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    change("", Some(before), Some(after), &mut lines);
+    lines
+}
+
+fn change(path: &str, before: Option<&Value>, after: Option<&Value>, lines: &mut Vec<String>) {
+    if before == after {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (before, after) {
+        let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            change(&below(path, key), old.get(key), new.get(key), lines);
+        }
+        return;
+    }
+    let shown =
+        |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+    lines.push(format!("{path}: {} -> {}", shown(before), shown(after)));
+}
+
+fn below(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
 fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) {
     if let (Value::Object(expected), Value::Object(found)) = (expected, found) {
         for (key, expected) in expected {
-            let path = if path.is_empty() {
-                key.clone()
-            } else {
-                format!("{path}.{key}")
-            };
+            let path = below(path, key);
             match found.get(key) {
                 Some(found) => compare(&path, expected, found, lines),
                 None if expected.is_null() => {}
@@ -63,6 +103,23 @@ fn compare(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_change_is_told_whichever_side_has_the_key() {
+        let before = json!({ "decision": { "secretName": "a", "labels": { "x": "1", "y": "2" } } });
+        let after = json!({ "decision": { "secretName": "a", "labels": { "x": "3", "z": "4" } } });
+        assert_eq!(changes(&before, &before), Vec::<String>::new());
+        assert_eq!(
+            changes(&before, &after),
+            [
+                r#"decision.labels.x: "1" -> "3""#,
+                r#"decision.labels.y: "2" -> nothing"#,
+                r#"decision.labels.z: nothing -> "4""#,
+            ]
+        );
+        let refused = json!({ "reason": "PolicyDenied" });
+        assert_eq!(changes(&before, &refused).len(), 2);
+    }
 
     #[test]
     fn only_what_is_expected_is_compared() {

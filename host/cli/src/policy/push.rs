@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::{load, read};
+use super::{load_file, read, stem};
 use crate::command_line::Push;
 use crate::outcome::{Outcome, input};
 use crate::resources::{block_on, connect, refused};
@@ -21,13 +21,11 @@ const DIGEST: &str = "policy.ecr.mobb.redhat.com/digest";
 const KEY: &str = "policy.wasm";
 
 pub(super) fn run(arguments: Push) -> Outcome {
-    let loaded = load(&arguments.module)?;
+    let loaded = load_file(&arguments.module)?;
     let file = read(&arguments.module.module)?;
-    let name = arguments.name.unwrap_or_else(|| {
-        let file = arguments.module.module.file_name().unwrap_or_default();
-        let file = file.to_string_lossy();
-        file.split('.').next().unwrap_or_default().replace('_', "-")
-    });
+    let name = arguments
+        .name
+        .unwrap_or_else(|| stem(&arguments.module.module));
     let digest = loaded.policy.digest().to_owned();
     let mut labels = json!({ DIGEST: &digest[..16] });
     if arguments.default {

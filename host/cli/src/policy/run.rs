@@ -1,34 +1,31 @@
 //! `policy run`: one request, and what becomes of it.
 
-use ecr_policy_verdict::ask;
-use ecr_secret_core::validate::DecisionLimits;
+use ecr_policy_model::Request;
+use ecr_secret_core::validate::ValidDecision;
 use serde_json::json;
 
-use super::decision::shown;
-use super::{Loaded, load, request};
+use super::decision::{answer, shown};
+use super::{guardrail, judge, load_file, no, request};
 use crate::command_line::{Output, Run};
-use crate::outcome::{Failure, Outcome};
+use crate::live::Surroundings;
+use crate::outcome::Outcome;
+use crate::resources::{Found, block_on, connect, find};
 use crate::screen;
 
 pub(super) fn run(arguments: &Run) -> Outcome {
-    let mut request = request::of_file(arguments.request.as_deref())?;
+    let mut request = match &arguments.resource {
+        Some(name) => block_on(live(arguments, name))?,
+        None => request::of_file(arguments.request.as_deref())?,
+    };
     if let Some(settings) = &arguments.settings {
         request.settings.clone_from(settings);
     }
-    let Loaded {
-        engine,
-        policy,
-        source,
-    } = load(&arguments.module)?;
-    let judged = ask(&policy, &source, &request, &DecisionLimits::default());
-    let limits = &engine.options().limits;
+    let loaded = load_file(&arguments.module)?;
+    let guardrail = guardrail(&loaded, &arguments.guard)?;
+    let judged = judge(&loaded, guardrail.as_ref(), &request);
+    let limits = &loaded.engine.options().limits;
     if arguments.output == Output::Json {
-        let answer = match &judged.answer {
-            Ok(decision) => json!({ "decision": shown(decision.get()) }),
-            Err(failed) => {
-                json!({ "reason": failed.problem.reason.as_str(), "message": failed.problem.message })
-            }
-        };
+        let answer = answer(judged.answer.as_ref().map(ValidDecision::get));
         let usage = judged.usage.figures(limits);
         let usage: serde_json::Map<_, _> = usage
             .iter()
@@ -52,12 +49,18 @@ pub(super) fn run(arguments: &Run) -> Outcome {
     }
     match judged.answer {
         Ok(_) => Ok(()),
-        Err(failed) => {
-            let problem = failed.problem;
-            Err(Failure::No(format!(
-                "{}: {}",
-                problem.reason, problem.message
-            )))
-        }
+        Err(failed) => Err(no(&failed)),
     }
+}
+
+/// What the operator would ask about a resource now.
+async fn live(arguments: &Run, name: &str) -> Outcome<Request> {
+    let (client, namespace) = connect(&arguments.place).await?;
+    let found = find(&client, &namespace, name).await?;
+    let surroundings = Surroundings::of(&client, &namespace).await?;
+    let live = match &found {
+        Found::Ecr(resource) => surroundings.live(&**resource).await,
+        Found::Argo(resource) => surroundings.live(&**resource).await,
+    };
+    Ok(live.request)
 }

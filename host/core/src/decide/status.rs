@@ -89,7 +89,7 @@ pub fn next_status(
             .refresh_at
             .filter(|_| outcome.secret.is_some())
             .map(Into::into),
-        service_accounts: linked_accounts(plan, outcome),
+        service_accounts: linked_accounts(previous, plan, outcome),
         policy: outcome.policy.clone(),
         handled_refresh_request: outcome.handled_refresh_request.clone(),
     };
@@ -216,9 +216,11 @@ fn abbreviated(names: &[String]) -> String {
     }
 }
 
-fn linked_accounts(plan: &Plan, outcome: &Outcome) -> Vec<AccountRef> {
+fn linked_accounts(previous: Option<&Status>, plan: &Plan, outcome: &Outcome) -> Vec<AccountRef> {
     let Some(decision) = plan.in_force.as_ref().filter(|_| outcome.secret.is_some()) else {
-        return Vec::new();
+        // Without a decision nothing is linked and nothing unlinked.
+        let before = previous.filter(|_| outcome.secret.is_some());
+        return before.map_or_else(Vec::new, |status| status.service_accounts.clone());
     };
     let Links { missing, failed } = &outcome.links;
     let mut accounts: Vec<AccountRef> = decision

@@ -70,7 +70,9 @@ impl Case {
             refresh_request: self.request,
             inputs: &inputs,
         };
-        decide(at(NOW), &asked, &self.observed, &self.verdict)
+        let mut observed = self.observed.clone();
+        observed.last_good = last_good(&observed.owned, observed.last_good);
+        decide(at(NOW), &asked, &observed, &self.verdict)
     }
 }
 
@@ -230,7 +232,7 @@ fn a_policy_that_never_decided_well_leaves_nothing_to_do() {
 #[test]
 fn a_fixed_time_of_a_last_good_decision_does_not_renew_for_ever() {
     let mut case = Case::new(vec![owned("a", HOUR)]);
-    case.observed.remembered = Some(Decision {
+    case.observed.last_good = Some(Decision {
         refresh: Refresh::At(5),
         ..named("a")
     });
@@ -241,10 +243,34 @@ fn a_fixed_time_of_a_last_good_decision_does_not_renew_for_ever() {
 #[test]
 fn a_denial_stops_renewals_and_deletes_nothing() {
     let mut case = Case::new(vec![owned("a", 11 * HOUR), owned("b", HOUR)]);
-    case.verdict = Err(Problem::new(Reason::PolicyDenied, "no"));
-    let plan = case.decide();
-    assert_eq!(plan.action, Action::Keep);
-    assert!(plan.remove.is_empty());
+    for reason in [Reason::PolicyDenied, Reason::GuardrailDenied] {
+        case.verdict = Err(Problem::new(reason, "no"));
+        let plan = case.decide();
+        assert_eq!(plan.action, Action::Keep);
+        assert!(plan.remove.is_empty());
+    }
+}
+
+#[test]
+fn what_the_guardrail_took_away_is_told_beside_what_else_was_corrected() {
+    let mut case = Case::new(vec![owned("a", HOUR)]);
+    case.observed.narrowed = Some(Adjusted {
+        reason: Reason::GuardrailNarrowed,
+        message: "no links".into(),
+    });
+    assert_eq!(case.decide().adjusted, case.observed.narrowed);
+    case.verdict = Ok(Decision {
+        refresh: Refresh::At(5),
+        ..named("a")
+    });
+    let adjusted = case.decide().adjusted.unwrap();
+    assert_eq!(adjusted.reason, Reason::GuardrailNarrowed);
+    assert!(
+        adjusted
+            .message
+            .starts_with("no links; the policy asked for"),
+        "{adjusted:?}"
+    );
 }
 
 #[test]

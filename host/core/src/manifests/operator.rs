@@ -21,6 +21,9 @@ const CREDENTIALS_SECRET: &str = "aws-ecr-cloud-credentials";
 const CREDENTIALS_DIR: &str = "/var/run/secrets/aws";
 /// Holds compiled policies; nobody but the operator can write there.
 const POLICY_CACHE_DIR: &str = "/var/cache/ecr-secret-operator";
+/// The `ConfigMap` in the operator's namespace that holds the administrator's guardrail, if it exists.
+pub(super) const GUARDRAIL_CONFIG_MAP: &str = "ecr-policy-guardrail";
+const GUARDRAIL_DIR: &str = "/etc/ecr-secret-operator/guardrail";
 const WEB_IDENTITY_DIR: &str = "/var/run/secrets/openshift/serviceaccount";
 
 /// What may differ between two installations.
@@ -132,6 +135,7 @@ impl Installation {
                 { "name": "aws-credentials", "mountPath": CREDENTIALS_DIR, "readOnly": true },
                 { "name": "web-identity", "mountPath": WEB_IDENTITY_DIR, "readOnly": true },
                 { "name": "policy-cache", "mountPath": POLICY_CACHE_DIR },
+                { "name": "policy-guardrail", "mountPath": GUARDRAIL_DIR, "readOnly": true },
                 { "name": "tmp", "mountPath": "/tmp" },
             ],
         })
@@ -149,6 +153,7 @@ impl Installation {
             { "name": "POD_NAME", "valueFrom": field("metadata.name") },
             { "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") },
             { "name": "POLICY_CACHE_DIR", "value": POLICY_CACHE_DIR },
+            { "name": "POLICY_GUARDRAIL_DIR", "value": GUARDRAIL_DIR },
             { "name": "AWS_CONFIG_FILE", "value": format!("{CREDENTIALS_DIR}/credentials") },
             { "name": "AWS_ACCESS_KEY_ID", "valueFrom": key("aws_access_key_id") },
             { "name": "AWS_SECRET_ACCESS_KEY", "valueFrom": key("aws_secret_access_key") },
@@ -168,6 +173,7 @@ fn volumes() -> Value {
             "projected": { "sources": [{ "serviceAccountToken": { "audience": "openshift", "path": "token" } }] },
         },
         { "name": "policy-cache", "emptyDir": { "sizeLimit": "300Mi" } },
+        { "name": "policy-guardrail", "configMap": { "name": GUARDRAIL_CONFIG_MAP, "optional": true } },
         { "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } },
     ])
 }

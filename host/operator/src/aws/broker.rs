@@ -144,6 +144,34 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Who AWS says that this is: the identity's ARN, and where the identity comes from. `region` is where STS is asked if the
+    /// identity names no region of its own.
+    ///
+    /// # Errors
+    /// There are no credentials, or AWS does not take them.
+    pub async fn caller(&self, region: Option<&str>) -> Result<String, Failure> {
+        let inner = &self.inner;
+        inner.reread().await;
+        let (_, session) = inner.current();
+        let asked = async {
+            let identity = session.identity.as_ref().map_err(Problem::clone)?;
+            let region = identity.home_region.as_deref().or(region);
+            let region = region.unwrap_or(PUBLIC_REGION);
+            let credentials = session.credentials(&inner.aws, identity, region).await?;
+            let arn = inner.aws.caller(region, identity, credentials).await?;
+            Ok(format!("{arn}, {}", identity.source.hint()))
+        };
+        asked.await.map_err(|problem| {
+            let key = TokenKey {
+                region: region.unwrap_or_default().to_owned(),
+                kind: RegistryKind::Private,
+            };
+            inner.failure(problem, (inner.options.clock)(), 1, &key)
+        })
+    }
+}
+
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can leave the state half changed.

@@ -148,6 +148,32 @@ impl Aws {
         Ok(None)
     }
 
+    /// Asks STS who this is: an ARN. It needs no permission.
+    ///
+    /// # Errors
+    /// What the SDK's error means, see [`classify`].
+    pub(super) async fn caller(
+        &self,
+        region: &str,
+        identity: &Identity,
+        credentials: Credentials,
+    ) -> Result<String, Problem> {
+        let step = Step {
+            operation: "GetCallerIdentity",
+            region,
+            identity: identity.source.hint(),
+            permission: "every identity may ask, so a policy of the organization stands against it",
+            renews: identity.source.renews(),
+        };
+        let config = self.config(Service::Sts, region, identity, Some(credentials))?;
+        let answer = aws_sdk_sts::Client::new(&config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| classify(&error, &step))?;
+        Ok(answer.arn.unwrap_or_else(|| "AWS tells no ARN".to_owned()))
+    }
+
     /// Asks ECR or ECR Public for a token.
     ///
     /// # Errors

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use ecr_policy_verdict::{Failed, load_problem};
 use ecr_secret_core::decide::Problem;
+use ecr_secret_core::policy_source::module_of;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_engine::{Engine, LoadError, Module, Policy, PolicyCache};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::task::spawn_blocking;
 
-use super::module::module_of;
 use super::source::{Read, Source};
 use super::{Place, Policies, named};
 use crate::world::World;

@@ -1,8 +1,8 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
+mod guardrail;
 mod judge;
 mod loading;
-mod module;
 mod queue;
 mod source;
 
@@ -13,13 +13,15 @@ use ecr_policy_model::{Decision, Request, default_decision};
 use ecr_policy_verdict::Failed;
 use ecr_secret_core::api::{PolicyRef, PolicyStatus, PolicyUsage};
 use ecr_secret_core::decide::Problem;
+use ecr_secret_core::policy_source::config_map_of;
 use ecr_secret_core::reason::Reason;
-use ecr_secret_core::validate::{DecisionLimits, ValidDecision, validate_decision};
+use ecr_secret_core::schedule::Adjusted;
+use ecr_secret_core::validate::{DecisionLimits, Guarded, ValidDecision, validate_decision};
 use ecr_secret_engine::{Engine, Figure, Policy, PolicyCache, Unit};
 use kube::Client;
 
+pub use guardrail::Guard;
 use judge::{judge, try_out};
-use module::find;
 use queue::FairQueue;
 use source::Source;
 
@@ -38,6 +40,7 @@ pub struct Policies {
     limits: DecisionLimits,
     loaded: Arc<PolicyCache>,
     compiling: FairQueue,
+    guard: Arc<Guard>,
     /// By namespace, `ConfigMap` and key: the last state that was read. The inner lock makes one reader
     /// do the work that many ask for.
     sources: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Source>>>>,
@@ -56,6 +59,8 @@ pub struct Verdict {
     pub policy: Option<PolicyStatus>,
     /// What is wrong with a newer version of the policy, which therefore does not decide yet.
     pub newer: Option<Problem>,
+    /// What the guardrail took away from what the policy decided.
+    pub narrowed: Option<Adjusted>,
     /// Whether what is wrong may pass by itself, so that asking again is worth it.
     pub passing: bool,
     /// Whether another version took over just now, which concerns the other resources of this `ConfigMap` too.
@@ -68,6 +73,7 @@ impl From<Result<ValidDecision, Problem>> for Verdict {
             decision,
             policy: None,
             newer: None,
+            narrowed: None,
             passing: false,
             taken_over: None,
         }
@@ -83,17 +89,23 @@ enum Choice {
 }
 
 impl Policies {
-    /// Policies on this engine.
-    pub fn new(client: Client, engine: Engine, metrics: Arc<Metrics>) -> Self {
+    /// Policies on this engine, under this guardrail.
+    pub fn new(client: Client, engine: Engine, guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
             engine,
             limits: DecisionLimits::default(),
             loaded: Arc::new(PolicyCache::new(LOADED)),
             compiling: FairQueue::new(COMPILATIONS),
+            guard,
             sources: Mutex::default(),
             metrics,
         }
+    }
+
+    /// The administrator's guardrail.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Forgets a `ConfigMap` that is gone.
@@ -102,8 +114,8 @@ impl Policies {
         sources.retain(|(of, name, _), _| of != namespace || name != config_map);
     }
 
-    /// Asks the resource's policy, or decides by default when there is none. `last` is what decided about the
-    /// resource before, as its status tells.
+    /// Asks the resource's policy, or decides by default when there is none; and shows that to the guardrail. `last` is
+    /// what decided about the resource before, as its status tells.
     ///
     /// # Errors
     /// The API server could not be asked for the module; nothing is known of the policy then.
@@ -114,7 +126,32 @@ impl Policies {
         request: &Request,
         last: Option<&PolicyStatus>,
     ) -> kube::Result<Verdict> {
-        match find(world, &request.resource.namespace, policy) {
+        let mut verdict = self.ask_policy(world, policy, request, last).await?;
+        if let Ok(decision) = verdict.decision {
+            verdict.decision = match self.guard.guard(request, decision, self.limits).await {
+                Ok(Guarded { decision, taken }) => {
+                    verdict.narrowed = told(&taken);
+                    Ok(decision)
+                }
+                Err(failed) => {
+                    self.metrics.evaluated(failed.problem.reason.as_str());
+                    verdict.passing |= failed.passing;
+                    Err(failed.problem)
+                }
+            };
+        }
+        Ok(verdict)
+    }
+
+    async fn ask_policy(
+        &self,
+        world: &World,
+        policy: Option<&PolicyRef>,
+        request: &Request,
+        last: Option<&PolicyStatus>,
+    ) -> kube::Result<Verdict> {
+        let namespace = &request.resource.namespace;
+        match config_map_of(policy, || world.default_policies(namespace)) {
             Ok(Some(config_map)) => {
                 self.ask_module(world, policy, &config_map, request, last)
                     .await
@@ -204,6 +241,7 @@ impl Policies {
         let decision = answer.map_err(|failed| newer.clone().unwrap_or(failed.problem));
         Ok(Verdict {
             newer: newer.filter(|_| decision.is_ok()),
+            narrowed: None,
             decision,
             policy: Some(told),
             passing,
@@ -269,10 +307,37 @@ impl Policies {
         }
     }
 
-    /// Checks a decision that was valid once: it comes from an annotation that anybody may have edited.
-    pub fn revalidate(&self, decision: &Decision, request: &Request) -> Option<ValidDecision> {
+    /// Checks a decision that was good once: it may come from an annotation that anybody may have edited, and the guardrail may
+    /// be another one.
+    pub async fn still_good(&self, decision: &Decision, request: &Request) -> Option<Decision> {
+        let valid = self.valid(decision, request)?;
+        let guarded = self.guard.guard(request, valid, self.limits).await.ok()?;
+        Some(guarded.decision.into_inner())
+    }
+
+    /// The decision, with the proof that it breaks no rule.
+    pub fn valid(&self, decision: &Decision, request: &Request) -> Option<ValidDecision> {
         validate_decision(decision, request, &self.limits).ok()
     }
+}
+
+/// What was taken away from a decision, if anything.
+fn told(taken: &[String]) -> Option<Adjusted> {
+    const SHOWN: usize = 5;
+    let more = taken.len().saturating_sub(SHOWN);
+    let shown = &taken[..taken.len() - more];
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    (!taken.is_empty()).then(|| Adjusted {
+        reason: Reason::GuardrailNarrowed,
+        message: format!(
+            "the administrator's guardrail took away {}{more}",
+            shown.join(", ")
+        ),
+    })
 }
 
 /// Refuses a module that is not the one that the resource allows.

@@ -9,6 +9,7 @@ use ecr_secret_core::decide::{
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
+use ecr_secret_core::request::request;
 use ecr_secret_core::token::{Token, TokenWindow, seconds};
 use jiff::{SignedDuration, Timestamp};
 use tracing::info;
@@ -18,8 +19,9 @@ use crate::aws::{Failure, TokenKey};
 use crate::effects::accounts::Synced;
 use crate::effects::secret::{self, Written};
 use crate::policies::Verdict;
-use crate::request::request;
-use crate::world::{Linked, Memory, Owner, ResourceFacts, SecretFacts, place, secrets_of};
+use crate::world::{
+    Linked, Memory, Owner, ResourceFacts, SecretFacts, place, secrets_of, service_accounts,
+};
 
 /// How often what is known may change within one reconcile before it is left to the next one.
 const PASSES: usize = 4;
@@ -37,9 +39,11 @@ impl<K: Kind> Reconcile<'_, K> {
     ) -> Result<Worked, Error> {
         let world = &self.context.world;
         let memory = world.memory(asked.uid);
-        let mut observed = self.observed(asked.uid, &memory);
+        let mut observed = self.observed(asked.uid);
         let region = target.ok().map(|target| target.region.as_str());
-        let mut request = request(self.resource, world, asked.frequency, region);
+        let (namespace, _) = place(self.resource);
+        let accounts = service_accounts(world, &namespace);
+        let mut request = request(self.resource, accounts, asked.frequency, region);
         request.now = seconds(self.now);
         let mut token: Option<Arc<Token>> = None;
 
@@ -59,7 +63,9 @@ impl<K: Kind> Reconcile<'_, K> {
                 .as_ref()
                 .filter(|change| change.1 == cause)
                 .map(|change| change.0);
+            observed.last_good = self.last_good(&observed, &memory, &verdict, &request).await;
             observed.newer_policy = verdict.newer;
+            observed.narrowed = verdict.narrowed;
             if let Some(config_map) = &verdict.taken_over {
                 self.tell_others(config_map);
             }
@@ -126,7 +132,7 @@ impl<K: Kind> Reconcile<'_, K> {
         Ok(Worked::Unsettled)
     }
 
-    fn observed(&self, uid: &str, memory: &Memory) -> Observed {
+    fn observed(&self, uid: &str) -> Observed {
         let (namespace, own_name) = place(self.resource);
         let (owned, others) = secrets_of(&self.context.world, &namespace, uid);
         // A predecessor's Secret, of the same name and kind, is about to be collected: that is no conflict.
@@ -144,8 +150,22 @@ impl<K: Kind> Reconcile<'_, K> {
         Observed {
             owned,
             taken,
-            remembered: memory.decision.clone(),
             ..Observed::default()
+        }
+    }
+
+    /// The last good decision, as far as it is still allowed.
+    async fn last_good(
+        &self,
+        observed: &Observed,
+        memory: &Memory,
+        verdict: &Verdict,
+        request: &Request,
+    ) -> Option<Decision> {
+        let last = decide::last_good(&observed.owned, memory.decision.clone())?;
+        match &verdict.decision {
+            Ok(decided) if *decided.get() == last => Some(last),
+            _ => self.context.policies.still_good(&last, request).await,
         }
     }
 
@@ -222,9 +242,10 @@ impl<K: Kind> Reconcile<'_, K> {
         token: &Token,
     ) -> kube::Result<Written> {
         let context = self.context;
-        let Some(valid) = context.policies.revalidate(wanted, request) else {
+        let Some(valid) = context.policies.valid(wanted, request) else {
+            // Both the verdict and the last good decision have been through this already.
             let message = format!(
-                "the last good decision, for Secret {}, is not valid any more",
+                "the decision for Secret {} is not valid",
                 wanted.secret_name
             );
             return Ok(Written::Refused(Problem::new(
@@ -397,12 +418,13 @@ fn newest(observed: &Observed) -> Option<TokenWindow> {
 }
 
 fn current(plan: &Plan, observed: &Observed) -> Option<decide::Written> {
-    let decision = plan.in_force.as_ref()?;
-    // While a rename waits for a token, the Secret of the former name is the one that is in use.
+    let wanted = plan.in_force.as_ref().map(|decision| &decision.secret_name);
+    // While a rename waits for a token, the Secret of the former name is the one that is in use; without a decision,
+    // whatever is there.
     let secret = observed
         .owned
         .iter()
-        .find(|secret| secret.name == decision.secret_name)
+        .find(|secret| Some(&secret.name) == wanted)
         .or_else(|| {
             observed
                 .owned

@@ -1,28 +1,24 @@
-//! Finds the module: which `ConfigMap`, which key.
+//! Where a resource's policy module is: which `ConfigMap`, which key.
 
-use ecr_secret_core::api::PolicyRef;
-use ecr_secret_core::decide::Problem;
-use ecr_secret_core::reason::Reason;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::world::World;
+use crate::api::PolicyRef;
+use crate::decide::Problem;
+use crate::reason::Reason;
 
-/// The name of the `ConfigMap` that decides; none when none shall.
-pub(super) fn find(
-    world: &World,
-    namespace: &str,
+/// The name of the `ConfigMap` that decides; none when none shall. `defaults` lists those of the namespace with the label
+/// that makes them the default.
+///
+/// # Errors
+/// The spec asks for a policy and says too little, or the namespace has too many defaults.
+pub fn config_map_of(
     policy: Option<&PolicyRef>,
+    defaults: impl FnOnce() -> Vec<String>,
 ) -> Result<Option<String>, Problem> {
     if let Some(name) = policy.and_then(|policy| policy.config_map.clone()) {
         return Ok(Some(name));
     }
-    let defaults: Vec<String> = world
-        .config_maps
-        .in_namespace(namespace)
-        .into_iter()
-        .filter(|(_, facts)| facts.default_policy)
-        .map(|(name, _)| name)
-        .collect();
+    let defaults = defaults();
     match (defaults.as_slice(), policy) {
         ([one], _) => Ok(Some(one.clone())),
         ([], None) => Ok(None),
@@ -41,8 +37,11 @@ pub(super) fn find(
     }
 }
 
-/// The module's bytes: the named key, else the only one.
-pub(super) fn module_of(
+/// The module's file: the named key, else the only one.
+///
+/// # Errors
+/// There is none, or more than one could be meant.
+pub fn module_of(
     object: ConfigMap,
     config_map: &str,
     key: Option<&str>,

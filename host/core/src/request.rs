@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use ecr_policy_model::{Request, Resource};
-use ecr_secret_core::api::CredentialResource;
-use ecr_secret_core::schedule::Frequency;
+use ecr_policy_model::{Request, Resource, ServiceAccount};
 use kube::ResourceExt;
 
-use crate::world::{World, service_accounts};
+use crate::api::CredentialResource;
+use crate::schedule::Frequency;
 
 /// Annotations that tools keep for themselves: of no use to a policy, and large.
 const TOOLS: [&str; 2] = ["kubectl.kubernetes.io/", "ecr.mobb.redhat.com/"];
 
-/// The request for a resource. Its time and its token are the caller's to set.
+/// The request for a resource; `service_accounts` are those of its namespace, sorted by name. Its time and its token are the
+/// caller's to set.
 pub fn request<K: CredentialResource>(
     resource: &K,
-    world: &World,
+    service_accounts: Vec<ServiceAccount>,
     frequency: &Frequency,
     region: Option<&str>,
 ) -> Request {
@@ -37,9 +37,9 @@ pub fn request<K: CredentialResource>(
             generated_secret_name: view.generated_secret_name.map(str::to_owned),
             frequency_seconds: frequency.seconds(),
             service_accounts: view.account_links(),
-            namespace: namespace.clone(),
+            namespace,
         },
-        service_accounts: service_accounts(world, &namespace),
+        service_accounts,
         token: None,
         settings: settings
             .and_then(|settings| serde_json::to_string(settings).ok())
