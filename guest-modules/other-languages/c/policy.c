@@ -130,6 +130,11 @@ static int take_escape(reader *json) {
     return found == NULL ? -1 : MEANT[found - WRITTEN];
 }
 
+static void release(string *text) {
+    free(text->ptr);
+    *text = (string){NULL, 0};
+}
+
 // Reads a string into `read`, which its caller frees. False where there is none, or a damaged one.
 static bool take_string(reader *json, string *read) {
     if (!take(json, '"')) {
@@ -140,6 +145,10 @@ static bool take_string(reader *json, string *read) {
     while (json->at < json->end) {
         int byte = *json->at++;
         if (byte == '"') {
+            if (read->len == 0) {
+                // The generated code takes an empty string for one that was not allocated.
+                release(read);
+            }
             return true;
         }
         if (byte == '\\') {
@@ -152,8 +161,7 @@ static bool take_string(reader *json, string *read) {
         }
         read->ptr[read->len++] = (uint8_t)byte;
     }
-    free(read->ptr);
-    *read = (string){NULL, 0};
+    release(read);
     return false;
 }
 
@@ -193,7 +201,7 @@ static problem read_settings(string settings, string *prefix) {
             if (!is(key, "prefix")) {
                 return (problem){key, "is no setting of this policy; there is only `prefix`"};
             }
-            free(key.ptr);
+            release(&key);
             if (found) {
                 return wrong("prefix", "must be there once");
             }
@@ -242,12 +250,12 @@ bool exports_mobb_ecr_policy_decide_evaluate(request *asked, decision *answer, r
         refused->tag = MOBB_ECR_POLICY_TYPES_REFUSAL_INVALID_SETTINGS;
         refused_fields *errors = &refused->val.invalid_settings;
         report(found, &errors->len, &errors->ptr);
-        free(prefix.ptr);
+        release(&prefix);
     } else if (prefix.len + resource->namespace_.len + own.len + 2 > NAME_MAX) {
         refused->tag = MOBB_ECR_POLICY_TYPES_REFUSAL_DENIED;
         refused->val.denied = copy("the Secret's name would have more than 253 characters: "
                                    "use a shorter `generated_secret_name`");
-        free(prefix.ptr);
+        release(&prefix);
     } else {
         memset(answer, 0, sizeof *answer);
         answer->secret_name = joined(prefix, resource->namespace_, own);
@@ -275,7 +283,7 @@ void exports_mobb_ecr_policy_about_describe(description *answer) {
 bool exports_mobb_ecr_policy_about_validate_settings(string *settings, field_errors *errors) {
     string prefix;
     problem found = read_settings(*settings, &prefix);
-    free(prefix.ptr);
+    release(&prefix);
     policy_string_free(settings);
     if (found.message == NULL) {
         return true;

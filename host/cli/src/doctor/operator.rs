@@ -170,7 +170,7 @@ async fn permissions(client: &Client, deployment: &Deployment, namespace: &str) 
         what,
         format!(
             "{user} may not {} in namespace {namespace}; apply the operator's roles, or let it watch this namespace",
-            denied.join(", ")
+            shortened(&denied)
         ),
     )]
 }
@@ -199,6 +199,7 @@ async fn aws(deployment: &Deployment, regions: &BTreeSet<String>) -> Check {
     );
     let mut words = vec![
         "exec".to_owned(),
+        "--pod-running-timeout=5s".to_owned(),
         "-n".to_owned(),
         namespace,
         format!("deploy/{name}"),
@@ -232,5 +233,20 @@ async fn aws(deployment: &Deployment, regions: &BTreeSet<String>) -> Check {
             what,
             format!("its pod cannot be entered; run: {command}"),
         ),
+    }
+}
+
+/// The first few of many.
+fn shortened(texts: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first = texts
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match texts.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }

@@ -115,6 +115,8 @@ impl Order {
         // The signal of the first one ends the process, the second one is for whoever would ignore it.
         set(Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1)?;
         set(Resource::Core, 0, 0)?;
+        // Whatever is under way beside it goes first. It may not be allowed, and is no limit.
+        let _ = rustix::process::nice(19);
         set(Resource::Fsize, 0, 0)?;
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| here("the parent's end cannot be watched")(error.into()))
