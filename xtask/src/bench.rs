@@ -3,9 +3,22 @@
 use crate::process::{cargo, run as run_process};
 use crate::{guests, workspace};
 use anyhow::Result;
+use clap::ValueEnum;
 use tokio::process::Command;
 
-pub(crate) async fn run() -> Result<()> {
+/// What to measure.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum What {
+    /// The operator with a thousand resources, beside a bare client
+    #[default]
+    Operator,
+    /// Up to a thousand policies, beside bare wasmtime; draws target/bench/policy.svg
+    Policy,
+    /// Tenants while another one uploads hostile modules, beside quiet times
+    Hostile,
+}
+
+pub(crate) async fn run(what: What) -> Result<()> {
     guests::ensure_targets().await?;
     guests::build().await?;
     let mut build = cargo(&workspace::root());
@@ -20,11 +33,24 @@ pub(crate) async fn run() -> Result<()> {
     run_process(build).await?;
     let release = workspace::target().join("release");
     let mut bench = Command::new(release.join("bench"));
+    let guest = match what {
+        What::Operator => "default.wasm",
+        // One that reads settings.
+        What::Policy | What::Hostile => "early-refresh.wasm",
+    };
+    bench.arg(match what {
+        What::Operator => "operator",
+        What::Policy => "policy",
+        What::Hostile => "hostile",
+    });
     bench
         .arg("--operator")
         .arg(release.join("ecr-secret-operator"));
-    bench
-        .arg("--guest")
-        .arg(workspace::guests().join("default.wasm"));
+    bench.arg("--guest").arg(workspace::guests().join(guest));
+    if matches!(what, What::Policy) {
+        let plot = workspace::target().join("bench").join("policy.svg");
+        bench.args(["--settings", r#"{"before_expiry_percent":40}"#]);
+        bench.arg("--plot").arg(plot);
+    }
     run_process(bench).await
 }

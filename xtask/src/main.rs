@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod fuzz;
 mod generate;
 mod guests;
 mod lint;
@@ -44,8 +45,13 @@ enum Command {
         #[command(subcommand)]
         action: cluster::Action,
     },
-    /// Measure the operator in release mode beside a bare client, on a real control plane
-    Bench,
+    /// Measure in release mode, each time beside something that is measured in the same run
+    Bench {
+        #[arg(value_enum, default_value_t)]
+        what: bench::What,
+    },
+    /// Run the fuzz targets
+    Fuzz(fuzz::Arguments),
     /// Check format, lints, generated files and dependencies
     Lint,
 }
@@ -96,7 +102,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Guests => guests::run().await,
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Cluster { action } => cluster::run(action).await,
-        Command::Bench => bench::run().await,
+        Command::Bench { what } => bench::run(what).await,
+        Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::Lint => lint::run().await,
     }
 }

@@ -1,49 +1,43 @@
-//! Measures the operator on a real control plane, beside a bare client that does the same writes in the
-//! same run. `cargo xtask bench` builds and runs it in release mode.
+//! Measures, each time beside something that is measured in the same run: the operator beside a bare client on a real
+//! control plane, a policy beside a bare call of wasmtime, and quiet times beside those of hostile tenants.
+//! `cargo xtask bench` builds and runs it in release mode.
 //!
-//! Absolute times depend on the machine; the ratio to the bare client is what can be compared.
+//! Absolute times depend on the machine; the ratios are what can be compared.
 
 mod fleet;
+mod hostile;
+mod operator;
 mod policy;
 mod process;
 mod writes;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use aws_double::{Action, AwsDouble, Fault};
-use clap::Parser;
-use ecr_secret_core::manifests::{Installation, WORKLOAD_NAME};
-use test_cluster::{ControlPlane, Options, print_progress};
-use test_stage::{Operator, Setup};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-use fleet::Fleet;
-
-/// What to measure.
 #[derive(Parser)]
 struct Arguments {
-    /// The operator's binary, built in release mode
-    #[arg(long)]
-    operator: PathBuf,
-    /// The default guest, for the evaluation of policies
-    #[arg(long)]
-    guest: PathBuf,
-    /// How many resources
-    #[arg(long, default_value_t = 1000)]
-    resources: usize,
-    /// In how many namespaces
-    #[arg(long, default_value_t = 100)]
-    namespaces: usize,
-    /// How long AWS takes to answer, in milliseconds
-    #[arg(long, default_value_t = 30)]
-    latency: u64,
+    #[command(subcommand)]
+    command: Command,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+/// What to measure.
+#[derive(Subcommand)]
+enum Command {
+    /// A fleet of resources, beside a bare client
+    Operator(operator::Arguments),
+    /// Compilation, loading and evaluation of up to a thousand policies, beside bare wasmtime
+    Policy(policy::Arguments),
+    /// The latency of tenants while another one uploads hostile modules, beside quiet times
+    Hostile(hostile::Arguments),
+    /// One size of `policy`, in a process of its own
+    #[command(hide = true)]
+    PolicyOfSize(policy::size::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -52,94 +46,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<()> {
-    policy::measure(&arguments.guest)?;
-
-    println!("\ncontrol plane, {} namespaces", arguments.namespaces);
-    let plane = ControlPlane::start(Options {
-        progress: print_progress,
-        ..Options::default()
-    })
-    .await?;
-    let client = plane.client()?;
-    let installation = Installation::default();
-    test_stage::install(&client, &installation).await?;
-    let fleet = Fleet::prepare(&client, arguments.resources, arguments.namespaces).await?;
-
-    let bare = fleet.bare(&client).await?;
-    println!("bare client          {}", bare.line());
-
-    let aws = AwsDouble::start().await;
-    aws.set_fault(Fault::Latency {
-        ms: arguments.latency,
-    });
-    let logs = tempfile::tempdir()?;
-    let setup = Setup {
-        binary: arguments.operator.clone(),
-        kubeconfig: plane
-            .service_account_kubeconfig(&installation.namespace, WORKLOAD_NAME)
-            .await?,
-        watch_namespace: String::new(),
-        namespace: installation.namespace.clone(),
-        leader_elect: true,
-        environment: aws
-            .environment()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        log: logs.path().join("operator.log"),
-    };
-    let mut operator = Operator::start(&setup)?;
-    operator.wait_until_ready().await?;
-    let idle = process::usage(operator.pid()).context("the operator's usage")?;
-    let measured = fleet
-        .operated(&client)
-        .await
-        .with_context(|| operator.log())?;
-    fleet.wait_until_told(&client).await?;
-    let used = process::usage(operator.pid()).context("the operator's usage")?;
-    println!("operator             {}", measured.line());
-    println!(
-        "ratio to bare client {:.2}",
-        measured.total.as_secs_f64() / bare.total.as_secs_f64()
-    );
-    println!(
-        "AWS calls            {}",
-        aws.counts().of(Action::EcrGetAuthorizationToken)
-    );
-    println!(
-        "peak RSS             {:.1} MB (idle {:.1} MB)",
-        used.peak_mb, idle.peak_mb
-    );
-    println!(
-        "CPU                  {:.2} s",
-        used.cpu_seconds - idle.cpu_seconds
-    );
-
-    aws.reset_counts();
-    let before = fleet.versions(&client).await?;
-    let ended = operator.terminate(Duration::from_secs(10)).await?;
-    ensure!(ended.success(), "the operator ended with {ended}");
-    let started = std::time::Instant::now();
-    let mut operator = Operator::start(&setup)?;
-    operator.wait_until_ready().await?;
-    let ready = started.elapsed();
-    process::wait_for_reconciles(&operator, arguments.resources).await?;
-    let looked = started.elapsed();
-    let after = fleet.versions(&client).await?;
-    let rewritten = before
-        .iter()
-        .filter(|(name, version)| after.get(*name) != Some(version))
-        .count();
-    let restarted = process::usage(operator.pid()).context("the operator's usage")?;
-    println!(
-        "restart              ready after {:.2} s, all looked at after {:.2} s, {} AWS calls, {rewritten} Secrets written, {:.2} CPU s",
-        ready.as_secs_f64(),
-        looked.as_secs_f64(),
-        aws.counts().of(Action::EcrGetAuthorizationToken),
-        restarted.cpu_seconds
-    );
-    ensure!(rewritten == 0, "a restart must not write Secrets");
-    plane.stop();
-    Ok(())
+fn run(command: Command) -> Result<()> {
+    let runtime = || tokio::runtime::Runtime::new();
+    match command {
+        Command::Operator(arguments) => runtime()?.block_on(operator::run(arguments)),
+        Command::Hostile(arguments) => runtime()?.block_on(hostile::run(arguments)),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::PolicyOfSize(arguments) => policy::size::run(&arguments),
+    }
 }

@@ -40,6 +40,20 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
+/// What this process has in memory, in MB (10^6 bytes).
+pub(crate) fn resident_mb() -> Result<f64> {
+    resident_mb_of(std::process::id())
+}
+
+/// What a process has in memory, in MB (10^6 bytes).
+pub(crate) fn resident_mb_of(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = line.context("no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
 /// Waits until the operator has looked at so many resources.
 pub(crate) async fn wait_for_reconciles(operator: &Operator, wanted: usize) -> Result<()> {
     test_cluster::eventually(
