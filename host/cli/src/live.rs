@@ -4,7 +4,7 @@ use ecr_policy_model::{Request, ServiceAccount};
 use ecr_secret_core::api::{
     ArgoHelmRepoSecret, DEFAULT_POLICY_LABEL, EcrSecret, PolicyRef, Status,
 };
-use ecr_secret_core::policy_source::{config_map_of, module_of};
+use ecr_secret_core::policy_source::{PolicySource, module_of, source_of};
 use ecr_secret_core::registry::{Target, resolve};
 use ecr_secret_core::request::request;
 use ecr_secret_core::schedule::Frequency;
@@ -119,24 +119,29 @@ impl Surroundings {
         Ok(lives)
     }
 
-    /// The name of the `ConfigMap` that decides about a resource.
-    pub(crate) fn config_map(&self, policy: Option<&PolicyRef>) -> Outcome<Option<String>> {
-        config_map_of(policy, || self.defaults.clone())
+    /// Where the module is that decides about a resource.
+    pub(crate) fn source(&self, policy: Option<&PolicyRef>) -> Outcome<Option<PolicySource>> {
+        source_of(policy, || self.defaults.clone())
             .map_err(|problem| Failure::No(format!("{}: {}", problem.reason, problem.message)))
     }
 
     /// The module that decides about a resource; none if the operator does by itself.
     pub(crate) async fn module(&self, policy: Option<&PolicyRef>) -> Outcome<Option<LiveModule>> {
-        let Some(name) = self.config_map(policy)? else {
-            return Ok(None);
+        let (name, key) = match self.source(policy)? {
+            None => return Ok(None),
+            Some(PolicySource::ConfigMap { name, key }) => (name, key),
+            Some(image @ PolicySource::Image { .. }) => {
+                return Err(input(format!(
+                    "the policy is {image}, which this tool does not fetch; get it with `oras pull`, and ask it by `kubectl ecr policy run --resource`"
+                )));
+            }
         };
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let map = maps
             .get(&name)
             .await
             .map_err(|error| input(refused(&format!("ConfigMap {name}"), &error)))?;
-        let key = policy.and_then(|policy| policy.key.as_deref());
-        let file = module_of(map, &name, key)
+        let file = module_of(map, &name, key.as_deref())
             .map_err(|problem| Failure::No(format!("{}: {}", problem.reason, problem.message)))?;
         Ok(Some(LiveModule {
             config_map: name,

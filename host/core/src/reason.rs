@@ -60,6 +60,7 @@ reasons! {
     SecretOwnedByOther, CONDITION_READY, "Another ECR resource already keeps a Secret of the wanted name.", "Give each resource a generated_secret_name of its own.";
     ApiServerRefused, CONDITION_READY, "The API server refused a write.", "Read the message: a quota, an admission policy or a missing permission stands against it; the operator retries.";
     PolicyMissing, CONDITION_READY, "The policy's `ConfigMap` or key does not exist.", "Create the ConfigMap with the module under binaryData, or correct spec.policy.";
+    PolicyPullFailed, CONDITION_READY, "The policy cannot be fetched from its registry.", "Read the message: the reference, the pull Secret, the registry or the way to it is wrong, or the administrator does not allow that registry; the operator tries again.";
     PolicyAmbiguous, CONDITION_READY, "More than one `ConfigMap` or key could be the policy.", "Keep one ConfigMap with the default-policy label, or name config_map and key in spec.policy.";
     PolicyTooLarge, CONDITION_READY, "The policy module is larger than allowed.", "Build the module for size and strip it.";
     PolicyDigestMismatch, CONDITION_READY, "The policy module is not the one that `spec.policy.sha256` pins.", "Upload the pinned module, or pin the new one.";

@@ -93,7 +93,7 @@ pub fn is_plausible_region(name: &str) -> bool {
 }
 
 /// The host within a registry's name: without scheme, user, port, path and final dot.
-fn host(registry: &str) -> &str {
+pub fn host(registry: &str) -> &str {
     let rest = registry
         .split_once("://")
         .map_or(registry, |(_, rest)| rest);

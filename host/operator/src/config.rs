@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::policies::Registries;
 use clap::{Parser, Subcommand, ValueEnum};
 use ecr_secret_engine::{Compilation, DiskOptions, EngineOptions};
 
@@ -82,6 +83,9 @@ pub struct Options {
     /// Where compiled policies are kept over a restart, a directory that no tenant can write; empty for nowhere.
     #[arg(long, env = "POLICY_CACHE_DIR", default_value = "", global = true)]
     pub policy_cache_dir: String,
+    /// Registries that policies may come from besides those of ECR, separated by commas: hosts, `*.example.com` or `*`.
+    #[arg(long, env = "POLICY_REGISTRIES", default_value = "", global = true)]
+    pub policy_registries: String,
     /// A directory with the administrator's guardrail, `policy.wasm` and `settings.json`, if there is one; no tenant may
     /// write there.
     #[arg(long, env = "POLICY_GUARDRAIL_DIR", default_value = "", global = true)]
@@ -134,6 +138,16 @@ impl Options {
             disk,
             ..EngineOptions::default()
         })
+    }
+
+    /// The registries that policies may come from.
+    ///
+    /// # Errors
+    /// An entry that is none, with what to do.
+    pub fn registries(&self) -> Result<Registries, String> {
+        self.policy_registries
+            .parse()
+            .map_err(|error| format!("POLICY_REGISTRIES: {error}"))
     }
 
     /// The namespaces to serve; none means all of them.

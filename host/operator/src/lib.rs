@@ -13,6 +13,7 @@ pub mod leader;
 pub mod policies;
 pub mod reconcile;
 pub mod run;
+mod scope;
 pub mod telemetry;
 pub mod turns;
 pub mod watch;

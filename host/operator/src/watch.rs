@@ -272,8 +272,8 @@ impl Watches {
             .into_iter()
             .flatten()
             .any(|facts| facts.default_policy);
-        let concerned = |facts: &ResourceFacts| match &facts.config_map {
-            Some(name) => *name == change.name,
+        let concerned = |facts: &ResourceFacts| match &facts.policy {
+            Some(source) => source.config_map() == Some(&change.name),
             None => default,
         };
         self.wakers

@@ -12,6 +12,7 @@ use ecr_secret_core::api::{
 };
 use ecr_secret_core::decide::OwnedSecret;
 use ecr_secret_core::ownership::drift;
+use ecr_secret_core::policy_source::{PolicySource, source_of};
 use ecr_secret_core::render::data_keys;
 use ecr_secret_core::token::TokenWindow;
 use jiff::Timestamp;
@@ -98,8 +99,8 @@ pub struct ResourceFacts {
     pub refresh_request: Option<String>,
     /// Labels and annotations, which a policy may depend on.
     pub metadata: u64,
-    /// The policy's `ConfigMap`, when one is named.
-    pub config_map: Option<String>,
+    /// Where the policy is, when the spec names a place.
+    pub policy: Option<PolicySource>,
     /// The Secret's name by the spec.
     pub wanted_name: Option<String>,
     /// The links of the last status; none when the resource cannot be read.
@@ -345,9 +346,9 @@ impl ResourceFacts {
             generation: meta.generation,
             refresh_request: annotation(ecr_secret_core::api::REFRESH_REQUESTED_AT),
             metadata: metadata_hash(meta),
-            config_map: view
+            policy: view
                 .as_ref()
-                .and_then(|view| view.policy?.config_map.clone()),
+                .and_then(|view| source_of(view.policy, Vec::new).ok().flatten()),
             wanted_name: view
                 .as_ref()
                 .and_then(|view| view.generated_secret_name)

@@ -101,10 +101,11 @@ async fn from_cluster(arguments: &Replay) -> Outcome<Recordings> {
     let surroundings = Surroundings::of(&client, &namespace).await?;
     let mut recordings = Vec::new();
     for live in surroundings.all().await? {
-        let decides = surroundings.config_map(live.policy.as_ref());
+        let decides = surroundings.source(live.policy.as_ref());
         // A resource with an ambiguous policy has nobody who decides.
         let decides = decides.ok().flatten();
-        if !arguments.all && decides.as_ref() != Some(&name) {
+        let config_map = decides.as_ref().and_then(|source| source.config_map());
+        if !arguments.all && config_map != Some(name.as_str()) {
             continue;
         }
         let limits = arguments.module.limits.limits.clone();

@@ -263,6 +263,12 @@ null_spec_is_empty!(ArgoHelmRepoSecretSpec);
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.key) || has(self.config_map)",
     "message": "key needs config_map: name the ConfigMap that holds the module",
+}, {
+    "rule": "!(has(self.image) && has(self.config_map))",
+    "message": "image and config_map exclude each other: the module is in one place",
+}, {
+    "rule": "!has(self.pull_secret) || has(self.image)",
+    "message": "pull_secret needs image: a ConfigMap needs no Secret to be read",
 }]))]
 pub struct PolicyRef {
     /// The `ConfigMap` of this namespace whose `binaryData` holds the module. When left out, the namespace's
@@ -274,6 +280,19 @@ pub struct PolicyRef {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: Option<String>,
+    /// The module as an OCI artifact in a registry, `host/repository@sha256:<digest>`, in place of a `ConfigMap`. The
+    /// administrator decides which registries may be used; those of ECR may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 512),
+        regex(pattern = r"^[a-zA-Z0-9.-]+(:[0-9]+)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}$")
+    )]
+    pub image: Option<String>,
+    /// The Secret of this namespace, of type `kubernetes.io/dockerconfigjson`, that opens the registry of `image`. Without it
+    /// an ECR registry is asked with the operator's own token, and any other without credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub pull_secret: Option<String>,
     /// The module's SHA-256, as 64 lower-case hexadecimal digits. When set, no other module is obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = r"^[0-9a-f]{64}$"))]

@@ -1,27 +1,94 @@
-//! From the bytes in a `ConfigMap` to a loaded policy: from memory, from the disk, or from the compiler.
+//! From a source to a loaded policy: from memory, from the disk, or from the compiler.
 
 use std::sync::Arc;
 
 use ecr_policy_verdict::{Failed, load_problem};
 use ecr_secret_core::decide::Problem;
-use ecr_secret_core::policy_source::module_of;
+use ecr_secret_core::policy_source::{PolicySource, module_of};
 use ecr_secret_core::reason::Reason;
 use ecr_secret_engine::{Engine, LoadError, Module, Policy, PolicyCache};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::task::spawn_blocking;
 
+use super::images::Asked;
 use super::source::{Read, Source};
-use super::{Place, Policies, named};
+use super::{Place, Policies};
 use crate::world::World;
 
 impl Policies {
-    /// The newest version, as the `ConfigMap` has it.
+    /// The newest version, as the source has it.
     pub(super) async fn load(
         &self,
         world: &World,
         source: &mut Source,
-        (namespace, config_map, key): &Place,
+        (namespace, from): &Place,
+    ) -> kube::Result<Result<Policy, Failed>> {
+        match from {
+            PolicySource::ConfigMap { name, key } => {
+                self.load_map(world, source, namespace, name, key.as_deref())
+                    .await
+            }
+            PolicySource::Image {
+                reference,
+                pull_secret,
+            } => {
+                let secret = pull_secret.as_deref();
+                self.load_image(source, namespace, reference, secret).await
+            }
+        }
+    }
+
+    /// A module of a registry. Its reference says which one it is for ever, so it is fetched once.
+    async fn load_image(
+        &self,
+        source: &mut Source,
+        namespace: &str,
+        reference: &str,
+        pull_secret: Option<&str>,
+    ) -> kube::Result<Result<Policy, Failed>> {
+        match source.read.as_ref().map(|read| &read.module) {
+            Some(Err(problem)) => return Ok(Err(problem.clone().into())),
+            Some(Ok(digest)) => {
+                if let Some(policy) = self.kept(digest).await {
+                    return Ok(Ok(policy));
+                }
+            }
+            None => {}
+        }
+        let most = self.engine.options().limits.module_bytes;
+        let asked = Asked {
+            namespace,
+            reference,
+            pull_secret,
+        };
+        let found = self.images.find(&self.client, &asked, most).await?;
+        let loaded = match found {
+            Err(failed) => Err(failed),
+            Ok(layer) => match self.kept(&layer.digest).await {
+                // After a restart the code is on the disk, and the module need not be fetched.
+                Some(policy) => Ok(policy),
+                None => match self.images.fetch(layer, most).await {
+                    Ok(file) => {
+                        let named = format!("image {reference}");
+                        self.obtain(namespace, &named, file).await
+                    }
+                    Err(failed) => Err(failed),
+                },
+            },
+        };
+        remember(source, String::new(), &loaded);
+        Ok(loaded)
+    }
+
+    /// A module of a `ConfigMap`.
+    async fn load_map(
+        &self,
+        world: &World,
+        source: &mut Source,
+        namespace: &str,
+        config_map: &str,
+        key: Option<&str>,
     ) -> kube::Result<Result<Policy, Failed>> {
         let missing =
             |message: String| Ok(Err(Problem::new(Reason::PolicyMissing, message).into()));
@@ -51,34 +118,23 @@ impl Policies {
             ));
         };
         let resource_version = object.metadata.resource_version.clone().unwrap_or_default();
-        let loaded = match module_of(object, config_map, key.as_deref()) {
-            Ok(file) => self.obtain(namespace, config_map, file).await,
+        let loaded = match module_of(object, config_map, key) {
+            Ok(file) => {
+                let named = format!("ConfigMap {config_map}");
+                self.obtain(namespace, &named, file).await
+            }
             Err(problem) => Err(problem.into()),
         };
-        let module = match &loaded {
-            Ok(policy) => Ok(policy.digest().to_owned()),
-            // What passes is not remembered: the next look tries again.
-            Err(failed) if failed.passing => return Ok(loaded),
-            Err(failed) => Err(failed.problem.clone()),
-        };
-        source.read = Some(Read {
-            resource_version,
-            module,
-        });
+        remember(source, resource_version, &loaded);
         Ok(loaded)
     }
 
     /// The policy of a file: one that is loaded, or of code on the disk, or compiled when it is the namespace's turn.
-    async fn obtain(
-        &self,
-        namespace: &str,
-        config_map: &str,
-        file: Vec<u8>,
-    ) -> Result<Policy, Failed> {
+    async fn obtain(&self, namespace: &str, named: &str, file: Vec<u8>) -> Result<Policy, Failed> {
         let (engine, loaded) = (self.engine.clone(), Arc::clone(&self.loaded));
         let found = spawn_blocking(move || find_loaded(&engine, &loaded, &file)).await;
         let found = found.unwrap_or_else(|_| Err(given_up()));
-        let module = match found.map_err(|error| load_problem(&named(config_map), &error))? {
+        let module = match found.map_err(|error| load_problem(named, &error))? {
             Found::Policy(policy) => return Ok(policy),
             Found::Module(module) => module,
         };
@@ -90,7 +146,7 @@ impl Policies {
         let engine = self.engine.clone();
         let compiled = spawn_blocking(move || engine.compile(&module)).await;
         let compiled = compiled.unwrap_or_else(|_| Err(given_up()));
-        let policy = compiled.map_err(|error| load_problem(&named(config_map), &error));
+        let policy = compiled.map_err(|error| load_problem(named, &error));
         let result = policy
             .as_ref()
             .map_or_else(|failed| failed.problem.reason.as_str(), |_| "Compiled");
@@ -112,6 +168,19 @@ impl Policies {
         self.loaded.insert(policy.clone());
         Some(policy)
     }
+}
+
+/// Remembers what a source held. What passes is not remembered: the next look tries again.
+fn remember(source: &mut Source, resource_version: String, loaded: &Result<Policy, Failed>) {
+    let module = match loaded {
+        Ok(policy) => Ok(policy.digest().to_owned()),
+        Err(failed) if failed.passing => return,
+        Err(failed) => Err(failed.problem.clone()),
+    };
+    source.read = Some(Read {
+        resource_version,
+        module,
+    });
 }
 
 /// What there is of a module without compiling it.

@@ -1,6 +1,7 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
 mod guardrail;
+mod images;
 mod judge;
 mod loading;
 mod queue;
@@ -13,7 +14,7 @@ use ecr_policy_model::{Decision, Request, default_decision};
 use ecr_policy_verdict::Failed;
 use ecr_secret_core::api::{PolicyRef, PolicyStatus, PolicyUsage};
 use ecr_secret_core::decide::Problem;
-use ecr_secret_core::policy_source::config_map_of;
+use ecr_secret_core::policy_source::{PolicySource, source_of};
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::schedule::Adjusted;
 use ecr_secret_core::validate::{DecisionLimits, Guarded, ValidDecision, validate_decision};
@@ -21,6 +22,7 @@ use ecr_secret_engine::{Engine, Figure, Policy, PolicyCache, Unit};
 use kube::Client;
 
 pub use guardrail::Guard;
+pub use images::{Images, Registries};
 use judge::{judge, try_out};
 use queue::FairQueue;
 use source::Source;
@@ -30,6 +32,8 @@ use crate::world::World;
 
 /// How many modules are compiled at the same time: a tenant's uploads must not take every core.
 const COMPILATIONS: usize = 1;
+/// How many sources are known before those are forgotten that nobody asks just now: a tenant can name any number.
+const SOURCES: usize = 4_096;
 /// Bytes of machine code that are kept loaded. What does not fit comes from the disk again, or from the compiler.
 const LOADED: usize = 64 << 20;
 
@@ -41,14 +45,15 @@ pub struct Policies {
     loaded: Arc<PolicyCache>,
     compiling: FairQueue,
     guard: Arc<Guard>,
-    /// By namespace, `ConfigMap` and key: the last state that was read. The inner lock makes one reader
+    images: Images,
+    /// By namespace and source: the last state that was read. The inner lock makes one reader
     /// do the work that many ask for.
     sources: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Source>>>>,
     metrics: Arc<Metrics>,
 }
 
-/// Namespace, `ConfigMap` and key.
-type Place = (String, String, Option<String>);
+/// Namespace and source.
+type Place = (String, PolicySource);
 
 /// A policy's verdict on a request.
 #[derive(Debug)]
@@ -63,8 +68,8 @@ pub struct Verdict {
     pub narrowed: Option<Adjusted>,
     /// Whether what is wrong may pass by itself, so that asking again is worth it.
     pub passing: bool,
-    /// Whether another version took over just now, which concerns the other resources of this `ConfigMap` too.
-    pub taken_over: Option<String>,
+    /// Whether another version took over just now, which concerns the other resources of this source too.
+    pub taken_over: Option<PolicySource>,
 }
 
 impl From<Result<ValidDecision, Problem>> for Verdict {
@@ -90,7 +95,13 @@ enum Choice {
 
 impl Policies {
     /// Policies on this engine, under this guardrail.
-    pub fn new(client: Client, engine: Engine, guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        client: Client,
+        engine: Engine,
+        guard: Arc<Guard>,
+        images: Images,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             client,
             engine,
@@ -98,6 +109,7 @@ impl Policies {
             loaded: Arc::new(PolicyCache::new(LOADED)),
             compiling: FairQueue::new(COMPILATIONS),
             guard,
+            images,
             sources: Mutex::default(),
             metrics,
         }
@@ -111,7 +123,8 @@ impl Policies {
     /// Forgets a `ConfigMap` that is gone.
     pub fn forget(&self, namespace: &str, config_map: &str) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|(of, name, _), _| of != namespace || name != config_map);
+        sources
+            .retain(|(of, source), _| of != namespace || source.config_map() != Some(config_map));
     }
 
     /// Asks the resource's policy, or decides by default when there is none; and shows that to the guardrail. `last` is
@@ -151,16 +164,14 @@ impl Policies {
         last: Option<&PolicyStatus>,
     ) -> kube::Result<Verdict> {
         let namespace = &request.resource.namespace;
-        match config_map_of(policy, || world.default_policies(namespace)) {
-            Ok(Some(config_map)) => {
-                self.ask_module(world, policy, &config_map, request, last)
-                    .await
-            }
+        match source_of(policy, || world.default_policies(namespace)) {
+            Ok(Some(source)) => self.ask_module(world, policy, &source, request, last).await,
             Ok(None) => Ok(self.by_default(request).into()),
             Err(problem) => {
-                let named = policy.and_then(|policy| policy.config_map.as_deref());
+                let named = policy.and_then(|policy| policy.config_map.as_ref());
+                let named = named.map(|name| format!("configmap/{name}"));
                 Ok(Verdict {
-                    policy: named.map(source),
+                    policy: named.map(told_of),
                     ..Err(problem).into()
                 })
             }
@@ -182,30 +193,28 @@ impl Policies {
         &self,
         world: &World,
         policy: Option<&PolicyRef>,
-        config_map: &str,
+        from: &PolicySource,
         request: &Request,
         last: Option<&PolicyStatus>,
     ) -> kube::Result<Verdict> {
         let namespace = &request.resource.namespace;
-        let key = policy.and_then(|policy| policy.key.clone());
-        let place = (namespace.clone(), config_map.to_owned(), key);
+        let place = (namespace.clone(), from.clone());
         let source = self.source(&place);
         let mut source = source.lock().await;
         let newest = self.load(world, &mut source, &place).await?;
-        let mut told = self::source(config_map);
+        let mut told = told_of(from.status());
         if source.serving.is_none() {
             // This process may be new.
             let last = last.filter(|last| last.source == told.source);
             source.serving = last.and_then(|last| last.digest.clone());
         }
         let pin = policy.and_then(|policy| policy.sha256.as_deref());
-        let newest = newest.and_then(|newest| pinned(newest, pin, config_map));
+        let newest = newest.and_then(|newest| pinned(newest, pin, from));
         let before = source.serving.clone();
         let choice = self
-            .choose(world, &mut source, config_map, request, pin, newest)
+            .choose(world, &mut source, from, request, pin, newest)
             .await;
-        let taken_over =
-            (source.serving != before && before.is_some()).then(|| config_map.to_owned());
+        let taken_over = (source.serving != before && before.is_some()).then(|| from.clone());
         drop(source);
 
         let (chosen, newer) = match choice {
@@ -221,7 +230,7 @@ impl Policies {
         };
         told.digest = Some(chosen.digest().to_owned());
         told.interface = Some(chosen.interface().to_string());
-        let judged = judge(chosen, &named(config_map), request, &self.limits).await;
+        let judged = judge(chosen, &from.to_string(), request, &self.limits).await;
         if let Ok(judged) = &judged {
             self.metrics.ran(&judged.usage);
             told.usage = shown(&judged.usage.figures(&self.engine.options().limits));
@@ -251,6 +260,10 @@ impl Policies {
 
     fn source(&self, place: &Place) -> Arc<tokio::sync::Mutex<Source>> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.len() >= SOURCES {
+            // What is lost of the others is in the statuses, or is found anew.
+            sources.retain(|_, source| Arc::strong_count(source) > 1);
+        }
         Arc::clone(sources.entry(place.clone()).or_default())
     }
 
@@ -259,7 +272,7 @@ impl Policies {
         &self,
         world: &World,
         source: &mut Source,
-        config_map: &str,
+        from: &PolicySource,
         request: &Request,
         pin: Option<&str>,
         newest: Result<Policy, Failed>,
@@ -287,8 +300,8 @@ impl Policies {
                 Choice::Decides(newest, None)
             }
             (Ok(newest), Some(before)) => {
-                let trial = source.trial(request, world, config_map);
-                match try_out(newest.clone(), &named(config_map), trial, &self.limits).await {
+                let trial = source.trial(request, world, from);
+                match try_out(newest.clone(), &from.to_string(), trial, &self.limits).await {
                     Ok(()) => {
                         source.serving = Some(newest.digest().to_owned());
                         Choice::Decides(newest, None)
@@ -341,13 +354,13 @@ fn told(taken: &[String]) -> Option<Adjusted> {
 }
 
 /// Refuses a module that is not the one that the resource allows.
-fn pinned(policy: Policy, pin: Option<&str>, config_map: &str) -> Result<Policy, Failed> {
+fn pinned(policy: Policy, pin: Option<&str>, from: &PolicySource) -> Result<Policy, Failed> {
     let digest = policy.digest();
     match pin.filter(|pin| *pin != digest) {
         None => Ok(policy),
         Some(pin) => {
             let message = format!(
-                "ConfigMap {config_map} holds the module {digest}, but spec.policy.sha256 allows only {pin}; upload that module or change the pin"
+                "{from} holds the module {digest}, but spec.policy.sha256 allows only {pin}; upload that module or change the pin"
             );
             Err(Problem::new(Reason::PolicyDigestMismatch, message).into())
         }
@@ -359,15 +372,10 @@ fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// How messages name the module's source.
-fn named(config_map: &str) -> String {
-    format!("ConfigMap {config_map}")
-}
-
-/// How a status names the module's source.
-fn source(config_map: &str) -> PolicyStatus {
+/// What a status tells of a source before its module is known.
+fn told_of(source: String) -> PolicyStatus {
     PolicyStatus {
-        source: format!("configmap/{config_map}"),
+        source,
         ..PolicyStatus::default()
     }
 }

@@ -1,4 +1,4 @@
-//! A place that modules come from, a key of a `ConfigMap`, and which of its versions decides.
+//! A place that modules come from, a key of a `ConfigMap` or a registry, and which of its versions decides.
 //!
 //! A new version takes over once it answers every request that the version before it answers. Until then
 //! the version before it goes on, and the resources' conditions say what is wrong with the new one. Requests
@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use ecr_policy_model::Request;
 use ecr_secret_core::decide::Problem;
+use ecr_secret_core::policy_source::PolicySource;
 
 use crate::world::World;
 
@@ -24,7 +25,8 @@ pub(super) struct Source {
     recent: VecDeque<Asked>,
 }
 
-/// What a `ConfigMap` held at a `resourceVersion`: the digest of a module that loads, or what is wrong.
+/// What a source held at a `resourceVersion`, which an image does not have: the digest of a module that loads, or what is
+/// wrong.
 pub(super) struct Read {
     pub(super) resource_version: String,
     pub(super) module: Result<String, Problem>,
@@ -57,7 +59,7 @@ impl Source {
         &mut self,
         request: &Request,
         world: &World,
-        config_map: &str,
+        from: &PolicySource,
     ) -> Vec<Request> {
         self.recent.retain(|asked| {
             let resource = &asked.request.resource;
@@ -65,10 +67,7 @@ impl Source {
                 .resources(resource.kind)
                 .get(&resource.namespace, &resource.name);
             facts.is_some_and(|facts| {
-                let elsewhere = facts
-                    .config_map
-                    .as_ref()
-                    .is_some_and(|name| name != config_map);
+                let elsewhere = facts.policy.as_ref().is_some_and(|policy| policy != from);
                 facts.uid == resource.uid && !elsewhere
             })
         });

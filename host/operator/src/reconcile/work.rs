@@ -6,6 +6,7 @@ use ecr_policy_model::{Decision, Request};
 use ecr_secret_core::decide::{
     self, Action, Asked, Freshness, Observed, Outcome, Plan, Problem, decide,
 };
+use ecr_secret_core::policy_source::PolicySource;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::registry::Target;
 use ecr_secret_core::render::render;
@@ -66,8 +67,8 @@ impl<K: Kind> Reconcile<'_, K> {
             observed.last_good = self.last_good(&observed, &memory, &verdict, &request).await;
             observed.newer_policy = verdict.newer;
             observed.narrowed = verdict.narrowed;
-            if let Some(config_map) = &verdict.taken_over {
-                self.tell_others(config_map);
+            if let Some(source) = &verdict.taken_over {
+                self.tell_others(source);
             }
             let decision = verdict.decision.map(|valid| valid.get().clone());
             let plan = decide(self.now, asked, &observed, &decision);
@@ -193,21 +194,17 @@ impl<K: Kind> Reconcile<'_, K> {
             .map_err(|source| self.failed("reading the policy", source))
     }
 
-    /// Another version of the policy in this `ConfigMap` decides from now on, for all who use it.
-    fn tell_others(&self, config_map: &str) {
+    /// Another version of the policy of this source decides from now on, for all who use it.
+    fn tell_others(&self, source: &PolicySource) {
         let (namespace, _) = place(self.resource);
         info!(
             namespace,
-            config_map, "a new version of a policy takes over"
+            %source, "a new version of a policy takes over"
         );
         let own_uid = self.resource.meta().uid.clone();
         let concerned = |facts: &ResourceFacts| {
             let other = Some(&facts.uid) != own_uid.as_ref();
-            other
-                && facts
-                    .config_map
-                    .as_ref()
-                    .is_none_or(|name| name == config_map)
+            other && facts.policy.as_ref().is_none_or(|policy| policy == source)
         };
         let (wakers, world) = (&self.context.wakers, &self.context.world);
         wakers.resources(world, &namespace, concerned);
