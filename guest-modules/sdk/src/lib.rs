@@ -53,6 +53,7 @@ pub mod component;
 mod extend;
 mod json;
 mod policy;
+mod proposed;
 pub mod schema;
 pub mod test;
 
@@ -62,15 +63,16 @@ pub use ecr_policy_model::{
 };
 pub use extend::{DecisionExt, RefusalExt, RequestExt, ServiceAccountExt, Use};
 pub use policy::{NoSettings, Policy, evaluate, parse_settings, validate_settings};
+pub use proposed::Proposed;
 pub use schema::Schema;
 
 /// Everything that a policy and its tests use, for one `use ecr_policy::prelude::*;`.
 pub mod prelude {
     pub use crate::test::RequestBuilder as _;
     pub use crate::{
-        AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Refresh, Refusal,
-        RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, Schema, ServiceAccount,
-        ServiceAccountExt as _, TokenWindow, Use, evaluate, validate_settings,
+        AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Proposed, Refresh,
+        Refusal, RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, Schema,
+        ServiceAccount, ServiceAccountExt as _, TokenWindow, Use, evaluate, validate_settings,
     };
 }
 

@@ -26,7 +26,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let cluster = test_cluster::shared().await.unwrap();
-        Self::on(&cluster).await
+        Self::on(cluster).await
     }
 
     async fn on(cluster: &Cluster) -> Self {

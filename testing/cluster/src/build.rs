@@ -15,7 +15,8 @@ const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// The programs: name, Go module below `go/`, package in it. The small ones come first, so that a machine
 /// where Go does not work says so early.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
+    ("oci-registry", "registry", "."),
     ("etcd", "etcd", "."),
     ("kubectl", "kubernetes", "./kubectl"),
     ("kube-apiserver", "kubernetes", "./kube-apiserver"),

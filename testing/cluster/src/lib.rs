@@ -26,6 +26,7 @@ mod keys;
 mod ports;
 mod processes;
 mod record;
+mod registry;
 mod shared;
 
 pub use access::Cluster;
@@ -34,6 +35,7 @@ pub use control_plane::{ControlPlane, Controllers, Options};
 pub use error::Error;
 pub use eventually::{Probe, eventually};
 pub use record::{Running, find, shut_down};
+pub use registry::Registry;
 pub use shared::{KUBECONFIG_VARIABLE, shared};
 
 /// How progress of a long step is reported: one line without a line break.

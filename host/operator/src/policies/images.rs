@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use kube::Client;
 use oci_client::Reference;
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{OciDistributionError, OciErrorCode as Code};
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use tokio::time::timeout;
@@ -34,12 +34,18 @@ const FAILURE: Duration = Duration::from_mins(1);
 /// How many failures are remembered before old ones are looked for.
 const REMEMBERED: usize = 1_024;
 
+/// What to do about an image that is not there.
+const NO_IMAGE: &str = "the registry has no such image; push it, or correct the digest";
+
 /// Fetches modules.
 pub struct Images {
     registries: Registries,
     broker: Broker,
-    failures: Mutex<HashMap<(String, String), (Instant, Failed)>>,
+    failures: Mutex<HashMap<Key, (Instant, Failed)>>,
 }
+
+/// Namespace, reference and pull Secret.
+type Key = (String, String, Option<String>);
 
 /// Which module of which registry, for whom.
 pub(super) struct Asked<'a> {
@@ -78,7 +84,11 @@ impl Images {
         asked: &Asked<'_>,
         most: usize,
     ) -> kube::Result<Result<Layer, Failed>> {
-        let key = (asked.namespace.to_owned(), asked.reference.to_owned());
+        let key = (
+            asked.namespace.to_owned(),
+            asked.reference.to_owned(),
+            asked.pull_secret.map(str::to_owned),
+        );
         if let Some(failed) = self.remembered(&key) {
             return Ok(Err(failed));
         }
@@ -163,13 +173,13 @@ impl Images {
             .map_err(|why| passing(&reference, &why))
     }
 
-    fn remembered(&self, key: &(String, String)) -> Option<Failed> {
+    fn remembered(&self, key: &Key) -> Option<Failed> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let (until, failed) = failures.get(key)?;
         (*until > Instant::now()).then(|| failed.clone())
     }
 
-    fn remember(&self, key: (String, String), failed: &Failed) {
+    fn remember(&self, key: Key, failed: &Failed) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if failures.len() >= REMEMBERED {
@@ -238,8 +248,14 @@ fn said(error: &OciDistributionError) -> String {
         | OciDistributionError::UnauthorizedError { .. } => {
             "the registry wants other credentials; name a pull_secret that opens it".to_owned()
         }
-        OciDistributionError::ImageManifestNotFoundError(_) => {
-            "the registry has no such image; push it, or correct the digest".to_owned()
+        OciDistributionError::ImageManifestNotFoundError(_) => NO_IMAGE.to_owned(),
+        OciDistributionError::RegistryError { envelope, .. }
+            if envelope
+                .errors
+                .iter()
+                .any(|error| matches!(error.code, Code::ManifestUnknown | Code::NameUnknown)) =>
+        {
+            NO_IMAGE.to_owned()
         }
         other => strip(&chain(other)),
     }

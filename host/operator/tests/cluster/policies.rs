@@ -14,7 +14,9 @@ use crate::support::{SOON, Stage, eventually, password, spec, state};
 
 mod broken;
 mod compiled;
+mod guardrail;
 mod hostile;
+mod images;
 mod swap;
 
 const MODULE: &str = "policy.wasm";
