@@ -1,5 +1,6 @@
 //! `cargo xtask generate`: the files that come from the code, so that they cannot differ from it.
 
+mod interface;
 mod reference;
 
 use crate::workspace;
@@ -34,6 +35,7 @@ const FILES: &[File] = &[
     }),
     ("docs/reference/resources.md", reference::resources),
     ("docs/reference/reasons.md", reference::reasons),
+    ("docs/reference/policy-interface.md", interface::interface),
 ];
 
 /// The image of this version.

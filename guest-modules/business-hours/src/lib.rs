@@ -35,10 +35,16 @@ const SPREAD_PART: u64 = 20;
 /// which resources share.
 const YOUNG: u64 = 60;
 
-/// A day of the week. 1970-01-01, where Unix time begins, was a Thursday.
+/// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Weekday {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
     /// Thursday.
     Thu,
     /// Friday.
@@ -47,12 +53,6 @@ pub enum Weekday {
     Sat,
     /// Sunday.
     Sun,
-    /// Monday.
-    Mon,
-    /// Tuesday.
-    Tue,
-    /// Wednesday.
-    Wed,
 }
 
 /// The settings, see the head of the module.
@@ -148,7 +148,8 @@ impl Settings {
 
     /// Whether there is business on the day that is this many days after 1970-01-01.
     fn is_open(&self, day: i64) -> bool {
-        let weekday = day.rem_euclid(7);
+        // That day was a Thursday, three days after a Monday.
+        let weekday = (day + 3).rem_euclid(7);
         self.days.iter().any(|open| *open as i64 == weekday)
     }
 }
@@ -167,7 +168,7 @@ mod tests {
     const LONG_DAYS: &str =
         r#"{"from": 7, "until": 21, "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}"#;
 
-    /// Midday of a day of that week and so on: seconds after Monday's midnight.
+    /// A time of that week, or of one after it.
     fn at(day: u64, hour: u64, minute: u64) -> u64 {
         MONDAY + day * 86_400 + hour * 3600 + minute * 60
     }
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_hours_are_local() {
-        // At 23:45 UTC it is 9:45 of the next day in Sydney, and 18:45 in New York.
+        // Due at 23:45 UTC: 9:45 of the next day in Sydney, 18:45 in New York.
         let sydney = r#"{"utc_offset_minutes": 600}"#;
         assert_eq!(refresh(at(0, 13, 45), sydney), Refresh::HostDefault);
         assert_eq!(refresh(at(4, 13, 45), sydney), Refresh::HostDefault);

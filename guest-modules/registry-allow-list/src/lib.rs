@@ -115,21 +115,14 @@ fn host_of(registry: &str) -> Option<String> {
 /// first part to its last: `….amazonaws.com.evil.example` is somebody else's.
 fn account_of(host: &str) -> Option<&str> {
     let parts: Vec<&str> = host.split('.').collect();
-    let account = match parts.as_slice() {
-        [account, "dkr", "ecr" | "ecr-fips", _, "amazonaws", "com"]
-        | [
-            account,
-            "dkr",
-            "ecr" | "ecr-fips",
-            _,
-            "amazonaws",
-            "com",
-            "cn",
-        ]
-        | [account, "dkr-ecr" | "dkr-ecr-fips", _, "on", "aws"] => account,
-        _ => return None,
-    };
-    is_account(account).then_some(account)
+    let (account, rest) = parts.split_first()?;
+    let is_private = matches!(
+        rest,
+        ["dkr", "ecr" | "ecr-fips", _, "amazonaws", "com"]
+            | ["dkr", "ecr" | "ecr-fips", _, "amazonaws", "com", "cn"]
+            | ["dkr-ecr" | "dkr-ecr-fips", _, "on", "aws"]
+    );
+    (is_private && is_account(account)).then_some(account)
 }
 
 /// Whether a host is the one of the list, or below its domain.

@@ -179,7 +179,7 @@ mod tests {
             });
             evaluate::<Staggered>(&request).unwrap().refresh
         };
-        for life in [0, 3600, 7200, 8639] {
+        for life in [0, 3600, 7200, 8600] {
             assert_eq!(refresh(life), Refresh::HostDefault, "{life}");
         }
         assert_eq!(refresh(8640), Refresh::BeforeExpiry(7200));

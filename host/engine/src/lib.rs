@@ -65,7 +65,7 @@ pub use config::{Allocation, EngineOptions};
 pub use disk::DiskOptions;
 pub use engine::Engine;
 pub use error::{EngineError, EvaluationError, Found, LoadError};
-pub use limits::{Figure, Limits, Unit, Usage};
+pub use limits::{Described, Figure, Limits, Unit, Usage};
 pub use module::Module;
 pub use policy::{Evaluation, Interface, Policy, Run};
 
