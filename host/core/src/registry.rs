@@ -94,8 +94,10 @@ pub fn is_plausible_region(name: &str) -> bool {
 
 /// The host within a registry's name: without scheme, user, port, path and final dot.
 pub fn host(registry: &str) -> &str {
+    // What comes after a slash is a path, whatever it looks like.
     let rest = registry
         .split_once("://")
+        .filter(|(scheme, _)| !scheme.contains('/'))
         .map_or(registry, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -247,6 +249,7 @@ mod tests {
             "1.dkr.ecr..amazonaws.com",
             "1.dkr.ecr.-a.amazonaws.com",
             "evil.example/1.dkr.ecr.us-east-2.amazonaws.com",
+            "evil.example/x://1.dkr.ecr.us-east-2.amazonaws.com",
             "1.dkr.ecr.us-east-2.amazonaws.com@evil.example",
             "1.dkr.ecr.us-east-2.evil.example",
             "public.ecr.aws",

@@ -43,14 +43,20 @@ pub struct Options {
     /// The namespaces to serve, separated by commas; empty for all.
     #[arg(long, env = "WATCH_NAMESPACE", default_value = "", global = true)]
     pub watch_namespace: String,
-    /// Where `/metrics` listens.
+    /// Where `/metrics` listens: with TLS, or in clear text on the loopback interface.
     #[arg(
         long,
         env = "METRICS_ADDR",
-        default_value = "0.0.0.0:8080",
+        default_value = "0.0.0.0:8443",
         global = true
     )]
     pub metrics_addr: SocketAddr,
+    /// A directory with `tls.crt` and `tls.key` for `/metrics`; without it the operator signs a certificate itself.
+    #[arg(long, env = "METRICS_CERT_DIR", default_value = "", global = true)]
+    pub metrics_cert_dir: String,
+    /// Whether `/metrics` is only for those who may get it by the cluster's RBAC; not asked on the loopback interface.
+    #[arg(long, env = "METRICS_AUTH", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, global = true)]
+    pub metrics_auth: bool,
     /// Where `/healthz` and `/readyz` listen.
     #[arg(
         long,

@@ -10,6 +10,7 @@ pub mod context;
 pub mod doctor;
 pub mod effects;
 pub mod leader;
+mod openshift;
 pub mod policies;
 pub mod reconcile;
 pub mod run;

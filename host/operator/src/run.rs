@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecr_secret_core::api::{LEASE_NAME, OPERATOR_NAME};
+use ecr_secret_core::manifests::METRICS_SERVICE;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_engine::Engine;
 use kube::{Client, Config};
@@ -16,10 +17,14 @@ use tracing::{info, warn};
 use crate::aws::{Broker, BrokerMetrics, BrokerOptions, Environment, TokenKey};
 use crate::config::Options;
 use crate::leader::Candidate;
+use crate::openshift;
 use crate::policies::{Guard, Images, Policies};
 use crate::scope::Common;
+use crate::telemetry::access::Access;
+use crate::telemetry::http::{self, Exposition};
+use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{http, logging};
+use crate::telemetry::tls::Certificate;
 use crate::turns::Turns;
 use crate::world::World;
 
@@ -87,11 +92,18 @@ pub async fn run(options: Options) -> Result<(), String> {
     let health = http::listen(options.health_addr, "--health-addr").await?;
     let exposed = http::listen(options.metrics_addr, "--metrics-addr").await?;
     tasks.spawn(http::serve(health, http::health(readiness), stop.clone()));
-    tasks.spawn(http::serve(
-        exposed,
-        http::metrics(Arc::clone(&metrics)),
-        stop.clone(),
-    ));
+    let names = names_of_metrics(&own_namespace);
+    let exposition = exposition(&options, names, &client, &metrics)?;
+    tasks.spawn(exposition.serve(exposed, stop.clone()));
+    if let Ok(role) = std::env::var("ROLEARN") {
+        let account = own_namespace.clone();
+        tasks.spawn(openshift::request_credentials(
+            client.clone(),
+            account,
+            role,
+            stop.clone(),
+        ));
+    }
 
     let (leading_sender, leading) = watch::channel(!options.leader_elect);
     if options.leader_elect {
@@ -146,6 +158,40 @@ async fn guard(directory: &str, engine: &Engine) -> Result<Arc<Guard>, String> {
         .map_err(|error| format!("the guardrail cannot be looked at: {error}"))?;
     tokio::spawn(Arc::clone(&guard).follow(engine.clone()));
     Ok(guard)
+}
+
+/// The names under which Prometheus finds the metrics.
+fn names_of_metrics(namespace: &str) -> Vec<String> {
+    let service = METRICS_SERVICE;
+    vec![
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+        "localhost".to_owned(),
+    ]
+}
+
+/// How the metrics are served: in clear text on the loopback interface, and otherwise with TLS and for those who may read
+/// them.
+fn exposition(
+    options: &Options,
+    names: Vec<String>,
+    client: &Client,
+    metrics: &Arc<Metrics>,
+) -> Result<Exposition, String> {
+    if options.metrics_addr.ip().is_loopback() {
+        return Ok(Exposition::Clear(http::metrics(Arc::clone(metrics))));
+    }
+    let certificate = match options.metrics_cert_dir.as_str() {
+        "" => Certificate::self_signed(names)?,
+        directory => Certificate::of_directory(directory.into())?,
+    };
+    let router = if options.metrics_auth {
+        let access = Arc::new(Access::new(client.clone()));
+        http::guarded(Arc::clone(metrics), access)
+    } else {
+        http::metrics(Arc::clone(metrics))
+    };
+    Ok(Exposition::Tls(router, Arc::new(certificate)))
 }
 
 fn identity(options: &Options) -> String {

@@ -39,6 +39,14 @@ pub async fn install(client: &Client, installation: &Installation) -> Result<()>
     apply(client, &installation.rbac_yaml(), |_| true).await
 }
 
+/// Applies what the metrics of an installation need.
+///
+/// # Errors
+/// The API server refuses a manifest.
+pub async fn install_metrics(client: &Client, installation: &Installation) -> Result<()> {
+    apply(client, &installation.metrics_yaml(), |_| true).await
+}
+
 /// Server-side applies each document of a YAML stream whose kind is wanted.
 async fn apply(client: &Client, yaml: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
     for document in serde_norway::Deserializer::from_str(yaml) {

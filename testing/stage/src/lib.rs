@@ -7,5 +7,5 @@
 mod install;
 mod operator;
 
-pub use install::{install, install_crds};
+pub use install::{install, install_crds, install_metrics};
 pub use operator::{Operator, Setup};

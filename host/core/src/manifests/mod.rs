@@ -4,12 +4,19 @@
 //! permissions and Deployment from here, so they cannot differ.
 
 mod crds;
+mod metrics;
 mod operator;
 mod rbac;
 
 pub use crds::crds;
-pub use operator::{DEFAULT_NAMESPACE, Installation, WORKLOAD_NAME};
-pub use rbac::{Scope, lease_rules, tenant_rules};
+pub use metrics::{
+    METRICS_PORT, METRICS_PORT_NAME, METRICS_SERVICE, metrics_auth_rules, metrics_reader_rules,
+    reader_role_name, service,
+};
+pub use operator::{CREDENTIALS_SECRET, DEFAULT_NAMESPACE, Installation, WORKLOAD_NAME, labels};
+pub use rbac::{
+    CREDENTIALS_REQUEST_NAMESPACE, Scope, credentials_request_rules, lease_rules, tenant_rules,
+};
 
 use serde::Serialize;
 use serde_json::Value;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use serde_json::{Value, json};
 
+use super::metrics::{self, METRICS_PORT};
 use super::rbac::{self, Scope};
 use super::{crds, manifest, metadata, stream};
 use crate::api::OPERATOR_NAME;
@@ -17,7 +18,8 @@ pub const DEFAULT_NAMESPACE: &str = "ecr-secret-operator";
 /// The name of the Deployment and of its service account.
 pub const WORKLOAD_NAME: &str = "ecr-secret-operator-controller-manager";
 
-const CREDENTIALS_SECRET: &str = "aws-ecr-cloud-credentials";
+/// The Secret in the operator's namespace that holds its AWS identity.
+pub const CREDENTIALS_SECRET: &str = "aws-ecr-cloud-credentials";
 const CREDENTIALS_DIR: &str = "/var/run/secrets/aws";
 /// Holds compiled policies; nobody but the operator can write there.
 const POLICY_CACHE_DIR: &str = "/var/cache/ecr-secret-operator";
@@ -53,6 +55,13 @@ impl Installation {
         stream(rbac::objects(self))
     }
 
+    /// What the metrics need, as one YAML stream: a Service, and the roles of the operator and of readers.
+    pub fn metrics_yaml(&self) -> String {
+        let mut objects = metrics::roles(&self.namespace);
+        objects.push(metrics::service(&self.namespace));
+        stream(objects)
+    }
+
     /// Namespace, service account and Deployment, as one YAML stream.
     pub fn operator_yaml(&self) -> String {
         stream(self.operator())
@@ -65,6 +74,8 @@ impl Installation {
         // Roles live in the namespace, and the Deployment starts best when its permissions are there.
         objects.extend(operator.next());
         objects.extend(rbac::objects(self));
+        objects.extend(metrics::roles(&self.namespace));
+        objects.push(metrics::service(&self.namespace));
         objects.extend(operator);
         stream(objects)
     }
@@ -85,7 +96,8 @@ impl Installation {
         vec![manifest(&namespace), manifest(&account), self.deployment()]
     }
 
-    fn deployment(&self) -> Value {
+    /// The Deployment.
+    pub fn deployment(&self) -> Value {
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -118,7 +130,7 @@ impl Installation {
             "args": ["run", "--leader-elect"],
             "env": self.environment(),
             "ports": [
-                { "name": "metrics", "containerPort": 8080 },
+                { "name": "https-metrics", "containerPort": METRICS_PORT },
                 { "name": "health", "containerPort": 8081 },
             ],
             "livenessProbe": { "httpGet": { "path": "/healthz", "port": "health" }, "initialDelaySeconds": 15, "periodSeconds": 20 },
@@ -179,7 +191,7 @@ fn volumes() -> Value {
 }
 
 /// The labels of everything that belongs to the installation, and the Deployment's selector.
-pub(super) fn labels() -> BTreeMap<String, String> {
+pub fn labels() -> BTreeMap<String, String> {
     [
         ("app.kubernetes.io/name", OPERATOR_NAME),
         ("control-plane", "controller-manager"),

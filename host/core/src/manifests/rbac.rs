@@ -19,7 +19,7 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
@@ -70,6 +70,19 @@ pub fn lease_rules() -> Vec<PolicyRule> {
     vec![rule(LEASES, &["leases"], &["create"]), named]
 }
 
+/// The namespace of OpenShift's Cloud Credential Operator, where it looks for requests.
+pub const CREDENTIALS_REQUEST_NAMESPACE: &str = "openshift-cloud-credential-operator";
+
+/// What the operator must be allowed to ask OpenShift for credentials of a role. Creation cannot be limited to a name.
+pub fn credentials_request_rules() -> Vec<PolicyRule> {
+    const GROUP: &str = "cloudcredential.openshift.io";
+    let named = PolicyRule {
+        resource_names: Some(vec![OPERATOR_NAME.to_owned()]),
+        ..rule(GROUP, &["credentialsrequests"], &["get", "patch"])
+    };
+    vec![rule(GROUP, &["credentialsrequests"], &["create"]), named]
+}
+
 /// All roles and bindings of an installation.
 pub(super) fn objects(installation: &Installation) -> Vec<Value> {
     let Installation {
@@ -77,7 +90,7 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
     } = installation;
     let leases = format!("{OPERATOR_NAME}-leader-election");
     let mut objects = match scope {
-        Scope::Cluster => cluster_wide(OPERATOR_NAME, namespace),
+        Scope::Cluster => cluster_wide(OPERATOR_NAME, tenant_rules(), namespace),
         Scope::Namespaces(watched) => watched
             .iter()
             .flat_map(|watched| in_namespace(OPERATOR_NAME, watched, tenant_rules(), namespace))
@@ -87,10 +100,14 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
     objects
 }
 
-fn cluster_wide(name: &str, operator_namespace: &str) -> Vec<Value> {
+pub(super) fn cluster_wide(
+    name: &str,
+    rules: Vec<PolicyRule>,
+    operator_namespace: &str,
+) -> Vec<Value> {
     let role = ClusterRole {
         metadata: metadata(name, None),
-        rules: Some(tenant_rules()),
+        rules: Some(rules),
         ..ClusterRole::default()
     };
     let binding = ClusterRoleBinding {

@@ -1,16 +1,21 @@
-//! The HTTP endpoints: `/healthz` and `/readyz` on one address, `/metrics` on another.
+//! The HTTP endpoints: `/healthz` and `/readyz` on one address, `/metrics` on another, there with TLS and for those who may
+//! read it, unless it is on the loopback interface.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::access::{Access, guard};
 use super::metrics::Metrics;
+use super::tls::{Certificate, TlsListener};
 
 /// The content type of the OpenMetrics text format.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,6 +48,11 @@ pub fn metrics(metrics: Arc<Metrics>) -> Router {
     )
 }
 
+/// The endpoint for Prometheus, for those who may read it.
+pub fn guarded(metrics: Arc<Metrics>, access: Arc<Access>) -> Router {
+    self::metrics(metrics).layer(from_fn_with_state(access, guard))
+}
+
 /// Listens on an address.
 ///
 /// # Errors
@@ -53,8 +63,36 @@ pub async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, St
     })
 }
 
+/// How an endpoint is served.
+pub enum Exposition {
+    /// To everybody who reaches it.
+    Clear(Router),
+    /// With this certificate.
+    Tls(Router, Arc<Certificate>),
+}
+
+impl Exposition {
+    /// Serves until `stop` is true.
+    pub async fn serve(self, listener: TcpListener, stop: watch::Receiver<bool>) {
+        let (router, certificate) = match self {
+            Self::Clear(router) => return serve(listener, router, stop).await,
+            Self::Tls(router, certificate) => (router, certificate),
+        };
+        let followed = tokio::spawn(Arc::clone(&certificate).follow());
+        match TlsListener::new(listener, certificate) {
+            Ok(listener) => serve(listener, router, stop).await,
+            Err(error) => tracing::error!(error, "the metrics are not served"),
+        }
+        followed.abort();
+    }
+}
+
 /// Serves until `stop` is true.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve<L>(listener: L, router: Router, mut stop: watch::Receiver<bool>)
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };

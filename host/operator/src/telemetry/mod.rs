@@ -1,5 +1,7 @@
 //! What the operator tells the outside: logs, metrics, health.
 
+pub mod access;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod tls;

@@ -19,6 +19,7 @@ mod faults;
 mod interruptions;
 mod leader;
 mod log;
+mod metrics_access;
 mod operation;
 mod ownership;
 mod policies;
