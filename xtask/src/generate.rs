@@ -3,7 +3,7 @@
 mod interface;
 mod reference;
 
-use crate::workspace;
+use crate::{bundle, workspace};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ecr_secret_core::manifests::{self, Scope};
@@ -19,27 +19,34 @@ pub(crate) struct Arguments {
 }
 
 /// A path below the repository's root, and what belongs there.
-type File = (&'static str, fn() -> String);
+type File = (String, String);
 
 /// Every generated file. Whoever adds one adds a line here.
-const FILES: &[File] = &[
-    ("deploy/crds.yaml", || yaml(&manifests::crds_yaml())),
-    ("deploy/rbac.yaml", || {
-        yaml(&manifests::rbac_yaml(&Scope::Cluster))
-    }),
-    ("deploy/operator.yaml", || {
-        yaml(&manifests::operator_yaml(IMAGE))
-    }),
-    ("deploy/install.yaml", || {
-        yaml(&manifests::install_yaml(IMAGE))
-    }),
-    ("docs/reference/resources.md", reference::resources),
-    ("docs/reference/reasons.md", reference::reasons),
-    ("docs/reference/policy-interface.md", interface::interface),
-];
-
-/// The image of this version.
-const IMAGE: &str = concat!("ecr-secret-operator:v", env!("CARGO_PKG_VERSION"));
+fn files() -> Vec<File> {
+    let mut files: Vec<File> = [
+        ("deploy/crds.yaml", yaml(&manifests::crds_yaml())),
+        (
+            "deploy/rbac.yaml",
+            yaml(&manifests::rbac_yaml(&Scope::Cluster)),
+        ),
+        (
+            "deploy/operator.yaml",
+            yaml(&manifests::operator_yaml(bundle::IMAGE)),
+        ),
+        (
+            "deploy/install.yaml",
+            yaml(&manifests::install_yaml(bundle::IMAGE)),
+        ),
+        ("docs/reference/resources.md", reference::resources()),
+        ("docs/reference/reasons.md", reference::reasons()),
+        ("docs/reference/policy-interface.md", interface::interface()),
+    ]
+    .map(|(path, content)| (path.to_owned(), content))
+    .into();
+    let bundle = bundle::files(bundle::IMAGE).into_iter();
+    files.extend(bundle.map(|(path, content)| (format!("bundle/{path}"), content)));
+    files
+}
 
 fn yaml(content: &str) -> String {
     format!(
@@ -51,14 +58,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.check {
         return check();
     }
-    let root = workspace::root();
-    let differing = differing(FILES, &root);
-    write(FILES, &root)?;
+    let (root, files) = (workspace::root(), files());
+    let differing = differing(&files, &root);
+    write(&files, &root)?;
     for path in &differing {
         println!("wrote {path}");
     }
     if differing.is_empty() {
-        println!("{} generated files were up to date", FILES.len());
+        println!("{} generated files were up to date", files.len());
     }
     Ok(())
 }
@@ -68,26 +75,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// Some differ; the message names them.
 pub(crate) fn check() -> Result<()> {
-    let differing = differing(FILES, &workspace::root());
+    let files = files();
+    let differing = differing(&files, &workspace::root());
     if !differing.is_empty() {
         bail!(
             "not as generated: {}; run `cargo xtask generate`",
             differing.join(", ")
         );
     }
-    println!("{} generated files are up to date", FILES.len());
+    println!("{} generated files are up to date", files.len());
     Ok(())
 }
 
 /// A file that does not exist differs.
-fn differing(files: &[File], root: &Path) -> Vec<&'static str> {
+fn differing<'a>(files: &'a [File], root: &Path) -> Vec<&'a str> {
     let differs = |(path, content): &&File| {
-        fs::read(root.join(path)).map_or(true, |bytes| bytes != content().as_bytes())
+        fs::read(root.join(path)).map_or(true, |bytes| bytes != content.as_bytes())
     };
     files
         .iter()
         .filter(differs)
-        .map(|(path, _)| *path)
+        .map(|(path, _)| path.as_str())
         .collect()
 }
 
@@ -96,7 +104,7 @@ fn write(files: &[File], root: &Path) -> Result<()> {
         let file = root.join(path);
         let directory = file.parent().unwrap_or(root);
         fs::create_dir_all(directory)
-            .and_then(|()| fs::write(&file, content()))
+            .and_then(|()| fs::write(&file, content))
             .with_context(|| format!("cannot write {path}"))?;
     }
     Ok(())
@@ -110,7 +118,8 @@ mod tests {
     #[test]
     fn a_missing_and_an_edited_file_differ_and_a_written_one_does_not() {
         let root = std::env::temp_dir().join(format!("xtask-generate-{}", std::process::id()));
-        let files: &[File] = &[("a/b.yaml", || "b".to_owned()), ("c.md", || "c".to_owned())];
+        let files = &[("a/b.yaml", "b"), ("c.md", "c")]
+            .map(|(path, content)| (path.to_owned(), content.to_owned()));
         assert_eq!(differing(files, &root), ["a/b.yaml", "c.md"]);
         write(files, &root).unwrap();
         assert!(differing(files, &root).is_empty());
@@ -121,14 +130,14 @@ mod tests {
 
     #[test]
     fn every_generated_file_says_that_it_is_generated_and_is_the_same_every_time() {
-        for (path, content) in FILES {
-            let text = content();
+        let again = files();
+        for ((path, text), (_, again)) in files().into_iter().zip(again) {
             assert!(
                 text.contains("Generated by `cargo xtask generate`"),
                 "{path}"
             );
             assert!(text.ends_with('\n') && text.lines().count() > 5, "{path}");
-            assert_eq!(text, content(), "{path}");
+            assert_eq!(text, again, "{path}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one tool for developers, CI and newcomers. Each subcommand does all its own set-up.
 
 mod bench;
+mod bundle;
 mod cluster;
 mod demo;
 mod fuzz;
