@@ -6,13 +6,12 @@
 use crate::process::{cargo, guest_cargo, output, run as run_process};
 use crate::workspace::{self, shown};
 use anyhow::{Context, Result, bail};
+use ecr_policy_component::{LINKER_FLAGS, TARGET as CORE};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
-use wit_component::ComponentEncoder;
 
-const CORE: &str = "wasm32-unknown-unknown";
 const WASI: &str = "wasm32-wasip2";
 
 pub(crate) async fn run() -> Result<()> {
@@ -64,6 +63,12 @@ pub(crate) async fn build() -> Result<Vec<Guest>> {
     for target in [CORE, WASI] {
         let mut command = guest_cargo("build");
         command.args(["--quiet", "--release", "--target", target]);
+        if target == CORE {
+            // As `kubectl ecr policy build` does, here for all packages at once.
+            let flags = LINKER_FLAGS.map(|flag| format!("{flag:?}")).join(", ");
+            command.arg("--config");
+            command.arg(format!("target.{CORE}.rustflags = [{flags}]"));
+        }
         for name in &names {
             command.args(["--package", name]);
         }
@@ -121,10 +126,8 @@ fn finish(
 
 /// A core module as a component. It fails for a module that imports anything but the types of its interface.
 fn componentize(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .module(module)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| anyhow::anyhow!("cannot make a component: {error:#}"))
+    ecr_policy_component::of_module(module)
+        .map_err(|error| anyhow::anyhow!("cannot make a component: {error}"))
 }
 
 /// The guests: the packages of their workspace that are libraries for WebAssembly.

@@ -36,8 +36,8 @@ const SPREAD_PART: u64 = 20;
 const YOUNG: u64 = 60;
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, Schema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Setting)]
+#[setting(rename_all = "lowercase")]
 pub enum Weekday {
     /// Monday.
     Mon,
@@ -56,8 +56,8 @@ pub enum Weekday {
 }
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(default, deny_unknown_fields)]
 pub struct Settings {
     /// -720 to 840: how far local time is ahead of UTC, 0 by default. It does not follow summer time.
     utc_offset_minutes: i32,

@@ -20,14 +20,14 @@ use ecr_policy::prelude::*;
 const DEFAULT_PERCENT: u8 = 25;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
     /// 1 to 90: renew when this share of the token's life is left; 25 without settings.
-    #[serde(default)]
+    #[setting(default)]
     before_expiry_percent: Option<u8>,
     /// At least 1: renew this many seconds after the token was issued.
-    #[serde(default)]
+    #[setting(default)]
     after_seconds: Option<u64>,
 }
 

@@ -23,14 +23,14 @@ const LABEL_VALUE_MAX: usize = 63;
 const NAME_MAX: usize = 253;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
     /// The environments of namespaces, by the namespace's name.
-    #[serde(default)]
+    #[setting(default)]
     environments: BTreeMap<String, String>,
     /// The last parts of namespaces' names that are environments, `["dev", "test", "staging", "prod"]` by default.
-    #[serde(default = "usual")]
+    #[setting(default = "usual")]
     known: Vec<String>,
 }
 

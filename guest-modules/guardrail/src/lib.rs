@@ -17,16 +17,16 @@
 use ecr_policy::prelude::*;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
     /// How the name of every generated Secret begins.
     name_prefix: String,
     /// The service accounts that may get a Secret; all of them without this list.
-    #[serde(default)]
+    #[setting(default)]
     accounts: Option<Vec<String>>,
     /// For tests: answer more than was decided.
-    #[serde(default)]
+    #[setting(default)]
     widen: bool,
 }
 

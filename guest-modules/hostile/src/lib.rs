@@ -32,8 +32,8 @@
 use ecr_policy::prelude::*;
 
 /// What to do wrong; the head of the module describes each.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize, Schema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, Setting)]
+#[setting(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "described once, in the head of the module")]
 pub enum Misdeed {
     #[default]
@@ -58,7 +58,7 @@ pub enum Misdeed {
     InvalidAccount,
     UnknownAccount,
     PastTime,
-    #[serde(rename = "year-9999")]
+    #[setting(rename = "year-9999")]
     Year9999,
     EndOfTime,
     FarAfterIssue,
@@ -71,12 +71,12 @@ pub enum Misdeed {
 }
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
-    #[serde(default, rename = "do")]
+    #[setting(default, rename = "do")]
     misdeed: Misdeed,
-    #[serde(default = "million")]
+    #[setting(default = "million")]
     count: usize,
 }
 

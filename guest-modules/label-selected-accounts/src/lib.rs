@@ -15,16 +15,16 @@
 use ecr_policy::prelude::*;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
     /// The key of the label.
     label: String,
     /// The label's value; without it every value will do.
-    #[serde(default)]
+    #[setting(default)]
     value: Option<String>,
     /// The lists that name the Secret, `["ImagePull"]` by default.
-    #[serde(default = "image_pull", rename = "use")]
+    #[setting(default = "image_pull", rename = "use")]
     uses: Vec<Use>,
 }
 

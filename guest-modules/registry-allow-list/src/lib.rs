@@ -20,14 +20,14 @@
 use ecr_policy::prelude::*;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct Settings {
     /// The AWS accounts whose private registries are allowed, as texts of 12 digits.
-    #[serde(default)]
+    #[setting(default)]
     accounts: Vec<String>,
     /// Allowed hosts, exact or as `*.` and a domain, which stands for every host below that domain.
-    #[serde(default)]
+    #[setting(default)]
     registries: Vec<String>,
 }
 

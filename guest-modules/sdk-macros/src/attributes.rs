@@ -1,29 +1,65 @@
-//! What serde's attributes and doc comments say.
+//! What attributes and doc comments say.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Result};
+use syn::{Attribute, Error, Expr, ExprLit, Lit, LitStr, Meta, Path, Result, Token};
+
+use crate::case::Case;
+
+/// What stands for a missing field.
+#[derive(Default)]
+pub(crate) enum Default {
+    /// What the type says.
+    #[default]
+    None,
+    /// The default of the type.
+    Type,
+    /// What a function gives.
+    Function(Path),
+}
+
+impl Default {
+    /// `default`, or `default = "function"`.
+    fn read(meta: &ParseNestedMeta<'_>) -> Result<Self> {
+        if meta.input.peek(Token![=]) {
+            return Ok(Self::Function(meta.value()?.parse::<LitStr>()?.parse()?));
+        }
+        Ok(Self::Type)
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
 
 /// The attributes of a type.
 #[derive(Default)]
 pub(crate) struct Container {
-    pub(crate) rename_all: Option<String>,
-    pub(crate) default: bool,
+    pub(crate) rename_all: Option<Case>,
+    pub(crate) default: Default,
     pub(crate) deny_unknown_fields: bool,
+    /// serde reads the type.
+    pub(crate) serde: bool,
 }
 
 impl Container {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut container = Self::default();
-        serde(attributes, |meta| {
+        ours(attributes, |meta| {
             if meta.path.is_ident("rename_all") {
-                container.rename_all = Some(meta.value()?.parse::<LitStr>()?.value());
+                let rule = meta.value()?.parse::<LitStr>()?;
+                let case = Case::by_name(&rule.value());
+                container.rename_all = Some(case.map_err(|why| Error::new(rule.span(), why))?);
             } else if meta.path.is_ident("default") {
-                container.default = true;
-                skip_value(meta)?;
+                container.default = Default::read(meta)?;
             } else if meta.path.is_ident("deny_unknown_fields") {
                 container.deny_unknown_fields = true;
+            } else if meta.path.is_ident("serde") {
+                container.serde = true;
             } else {
-                return Err(unknown(meta));
+                return Err(unknown(
+                    meta,
+                    "deny_unknown_fields, default, rename_all, serde",
+                ));
             }
             Ok(())
         })?;
@@ -35,37 +71,44 @@ impl Container {
 #[derive(Default)]
 pub(crate) struct Member {
     rename: Option<String>,
-    pub(crate) default: bool,
+    pub(crate) default: Default,
 }
 
 impl Member {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut member = Self::default();
-        serde(attributes, |meta| {
+        ours(attributes, |meta| {
             if meta.path.is_ident("rename") {
                 member.rename = Some(meta.value()?.parse::<LitStr>()?.value());
             } else if meta.path.is_ident("default") {
-                member.default = true;
-                skip_value(meta)?;
+                member.default = Default::read(meta)?;
             } else {
-                return Err(unknown(meta));
+                return Err(unknown(meta, "default, rename"));
             }
             Ok(())
         })?;
         Ok(member)
     }
 
-    /// The name in JSON. serde counts the words of a variant by its capitals, those of a field by underscores.
-    pub(crate) fn name(&self, ident: &str, rename_all: Option<&String>, variant: bool) -> String {
-        if let Some(name) = &self.rename {
-            return name.clone();
-        }
-        let ident = ident.strip_prefix("r#").unwrap_or(ident);
-        match rename_all {
-            Some(rule) => in_case(&words(ident, variant), rule),
-            None => ident.to_owned(),
-        }
+    /// The name of a field in JSON.
+    pub(crate) fn name_of_field(&self, ident: &str, rename_all: Option<Case>) -> String {
+        self.name(ident, rename_all.map(|case| case.field(plain(ident))))
     }
+
+    /// The name of a variant in JSON.
+    pub(crate) fn name_of_variant(&self, ident: &str, rename_all: Option<Case>) -> String {
+        self.name(ident, rename_all.map(|case| case.variant(plain(ident))))
+    }
+
+    fn name(&self, ident: &str, by_rule: Option<String>) -> String {
+        let own = self.rename.clone();
+        own.or(by_rule).unwrap_or_else(|| plain(ident).to_owned())
+    }
+}
+
+/// `r#type` is `type` in JSON.
+fn plain(ident: &str) -> &str {
+    ident.strip_prefix("r#").unwrap_or(ident)
 }
 
 /// The doc comment as one text.
@@ -86,70 +129,21 @@ pub(crate) fn doc(attributes: &[Attribute]) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
-fn serde(
+/// `#[setting(…)]`, and `#[serde(…)]` for a type that serde reads as well, so that it says everything once.
+fn ours(
     attributes: &[Attribute],
     mut each: impl FnMut(&ParseNestedMeta<'_>) -> Result<()>,
 ) -> Result<()> {
     for attribute in attributes {
-        if attribute.path().is_ident("serde") {
+        if attribute.path().is_ident("setting") || attribute.path().is_ident("serde") {
             attribute.parse_nested_meta(|meta| each(&meta))?;
         }
     }
     Ok(())
 }
 
-/// `default` may have a value, the path of a function.
-fn skip_value(meta: &ParseNestedMeta<'_>) -> Result<()> {
-    if meta.input.peek(syn::Token![=]) {
-        meta.value()?.parse::<LitStr>()?;
-    }
-    Ok(())
-}
-
-fn unknown(meta: &ParseNestedMeta<'_>) -> syn::Error {
-    meta.error("Schema does not know this attribute of serde, so the schema would be wrong; implement ecr_policy::Schema by hand")
-}
-
-fn words(ident: &str, variant: bool) -> Vec<String> {
-    if !variant {
-        return ident
-            .split('_')
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect();
-    }
-    let mut words: Vec<String> = Vec::new();
-    for character in ident.chars() {
-        if character.is_uppercase() || words.is_empty() {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut() {
-            word.extend(character.to_lowercase());
-        }
-    }
-    words
-}
-
-fn in_case(words: &[String], rule: &str) -> String {
-    let capital = |word: &String| {
-        let mut rest = word.chars();
-        rest.next().map_or_else(String::new, |first| {
-            first.to_uppercase().chain(rest).collect()
-        })
-    };
-    let pascal = || words.iter().map(capital).collect::<String>();
-    match rule {
-        "lowercase" => words.concat(),
-        "UPPERCASE" => words.concat().to_uppercase(),
-        "camelCase" => {
-            let first = words.first().cloned().unwrap_or_default();
-            first + &words.iter().skip(1).map(capital).collect::<String>()
-        }
-        "snake_case" => words.join("_"),
-        "SCREAMING_SNAKE_CASE" => words.join("_").to_uppercase(),
-        "kebab-case" => words.join("-"),
-        "SCREAMING-KEBAB-CASE" => words.join("-").to_uppercase(),
-        // "PascalCase"; serde has refused every other.
-        _ => pascal(),
-    }
+fn unknown(meta: &ParseNestedMeta<'_>, known: &str) -> Error {
+    meta.error(format!(
+        "settings have no such attribute; known: {known}; for all else implement ecr_policy::Setting by hand"
+    ))
 }

@@ -1,16 +1,16 @@
-//! The component side of the SDK: the generated glue, and the moves between its types and the plain ones.
+//! The component side of the SDK: the generated glue, which makes and takes the plain types.
 //!
 //! Compiled for `wasm32` only. Public because [`export!`](crate::export) names it from the policy's
 //! crate; nothing here is meant to be used directly.
 
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 
-use ecr_policy_model as model;
+use ecr_policy_model::{Decision, Description, FieldError, Refusal, Request};
 
 use crate::policy::{Policy, evaluate, validate_settings};
-use crate::schema::schema_of;
+use crate::setting::schema_of;
 use bindings::exports::mobb::ecr_policy::{about, decide};
-use bindings::mobb::ecr_policy::types as wit;
 
 /// What wit-bindgen generates from the WIT package.
 #[allow(
@@ -27,8 +27,33 @@ pub mod bindings {
         export_macro_name: "export_policy",
         pub_export_macro: true,
         default_bindings_module: "ecr_policy::component::bindings",
-        generate_all,
+        with: { "mobb:ecr-policy/types@1.0.0": crate::component::types },
     });
+}
+
+/// The plain types under the names that the generated code has for them, so that it makes and takes these and nothing
+/// is copied from one to the other.
+#[doc(hidden)]
+pub mod types {
+    use ecr_policy_model as model;
+    pub use ecr_policy_model::{
+        AccountLink, Decision, Description, FieldError, Refresh as RefreshTime, Refusal, Request,
+        Resource as ResourceInfo, ServiceAccount, TokenWindow,
+    };
+
+    /// Only its number comes from the host.
+    #[derive(Debug)]
+    pub enum ResourceKind {}
+
+    impl ResourceKind {
+        /// The kind of a number.
+        pub fn _lift(number: u8) -> model::ResourceKind {
+            match number {
+                0 => model::ResourceKind::Secret,
+                _ => model::ResourceKind::ArgoHelmRepoSecret,
+            }
+        }
+    }
 }
 
 /// What the manifest of the policy's crate says.
@@ -46,8 +71,8 @@ pub trait Package {
 pub struct Component<P, C>(PhantomData<(P, C)>);
 
 impl<P: Policy, C: Package> about::Guest for Component<P, C> {
-    fn describe() -> wit::Description {
-        wit::Description {
+    fn describe() -> Description {
+        Description {
             name: C::NAME.into(),
             version: C::VERSION.into(),
             summary: C::SUMMARY.into(),
@@ -55,10 +80,10 @@ impl<P: Policy, C: Package> about::Guest for Component<P, C> {
         }
     }
 
-    fn validate_settings(settings: String) -> Result<(), Vec<wit::FieldError>> {
+    fn validate_settings(settings: String) -> Result<(), Vec<FieldError>> {
         validate_settings::<P>(&settings).map_err(|refusal| match refusal {
-            model::Refusal::InvalidSettings(errors) => errors_out(errors),
-            model::Refusal::Denied(message) => vec![wit::FieldError {
+            Refusal::InvalidSettings(errors) => errors,
+            Refusal::Denied(message) => vec![FieldError {
                 field: String::new(),
                 message,
             }],
@@ -67,96 +92,8 @@ impl<P: Policy, C: Package> about::Guest for Component<P, C> {
 }
 
 impl<P: Policy, C: Package> decide::Guest for Component<P, C> {
-    fn evaluate(request: wit::Request) -> Result<wit::Decision, wit::Refusal> {
-        match evaluate::<P>(&request_in(request)) {
-            Ok(decision) => Ok(decision_out(decision)),
-            Err(refusal) => Err(refusal_out(refusal)),
-        }
-    }
-}
-
-fn request_in(request: wit::Request) -> model::Request {
-    let resource = request.resource;
-    model::Request {
-        now: request.now,
-        resource: model::Resource {
-            kind: match resource.kind {
-                wit::ResourceKind::Secret => model::ResourceKind::Secret,
-                wit::ResourceKind::ArgoHelmRepoSecret => model::ResourceKind::ArgoHelmRepoSecret,
-            },
-            name: resource.name,
-            namespace: resource.namespace,
-            uid: resource.uid,
-            labels: resource.labels,
-            annotations: resource.annotations,
-            registry: resource.registry,
-            region: resource.region,
-            generated_secret_name: resource.generated_secret_name,
-            frequency_seconds: resource.frequency_seconds,
-            service_accounts: resource.service_accounts.into_iter().map(link_in).collect(),
-        },
-        service_accounts: request
-            .service_accounts
-            .into_iter()
-            .map(|account| model::ServiceAccount {
-                name: account.name,
-                labels: account.labels,
-            })
-            .collect(),
-        token: request.token.map(|token| model::TokenWindow {
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-        }),
-        settings: request.settings,
-    }
-}
-
-fn link_in(link: wit::AccountLink) -> model::AccountLink {
-    model::AccountLink {
-        name: link.name,
-        image_pull: link.image_pull,
-        mount: link.mount,
-    }
-}
-
-fn decision_out(decision: model::Decision) -> wit::Decision {
-    wit::Decision {
-        secret_name: decision.secret_name,
-        labels: decision.labels,
-        annotations: decision.annotations,
-        service_accounts: decision
-            .service_accounts
-            .into_iter()
-            .map(|link| wit::AccountLink {
-                name: link.name,
-                image_pull: link.image_pull,
-                mount: link.mount,
-            })
-            .collect(),
-        refresh: match decision.refresh {
-            model::Refresh::HostDefault => wit::RefreshTime::HostDefault,
-            model::Refresh::At(time) => wit::RefreshTime::At(time),
-            model::Refresh::AfterIssue(seconds) => wit::RefreshTime::AfterIssue(seconds),
-            model::Refresh::BeforeExpiry(seconds) => wit::RefreshTime::BeforeExpiry(seconds),
-        },
-    }
-}
-
-fn errors_out(errors: Vec<model::FieldError>) -> Vec<wit::FieldError> {
-    errors
-        .into_iter()
-        .map(|error| wit::FieldError {
-            field: error.field,
-            message: error.message,
-        })
-        .collect()
-}
-
-fn refusal_out(refusal: model::Refusal) -> wit::Refusal {
-    match refusal {
-        model::Refusal::InvalidSettings(errors) => {
-            wit::Refusal::InvalidSettings(errors_out(errors))
-        }
-        model::Refusal::Denied(why) => wit::Refusal::Denied(why),
+    fn evaluate(request: Request) -> Result<Decision, Refusal> {
+        // An instance answers once and is thrown away, so to free the request would only cost a KB of code.
+        evaluate::<P>(&ManuallyDrop::new(request))
     }
 }

@@ -3,11 +3,13 @@
 use ecr_policy_model::{
     AccountLink, Decision, FieldError, Refresh, Refusal, Request, ServiceAccount,
 };
-use serde::Deserialize;
+
+use crate::setting::Setting;
 
 /// A list of a service account that can name the Secret. Reads from settings as `"ImagePull"` or
 /// `"Mount"`, as in `spec.service_accounts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Setting)]
+#[cfg_attr(any(test, feature = "serde"), derive(serde::Deserialize))]
 pub enum Use {
     /// `imagePullSecrets`: kubelet pulls with it.
     ImagePull,

@@ -10,7 +10,8 @@
 //! ```
 //! use ecr_policy::prelude::*;
 //!
-//! #[derive(serde::Deserialize, Schema)]
+//! #[derive(Setting)]
+//! #[setting(deny_unknown_fields)]
 //! struct Settings {
 //!     /// The team that the Secret is for.
 //!     team: String,
@@ -24,7 +25,7 @@
 //!     fn decide(request: &Request, settings: Settings) -> Result<Decision, Refusal> {
 //!         Ok(request
 //!             .default_decision()
-//!             .with_name(format!("{}-{}", settings.team, request.resource.name))
+//!             .with_name(settings.team.clone() + "-" + &request.resource.name)
 //!             .with_label("team", settings.team)
 //!             .link("builder", Use::Mount)
 //!             .refresh_before_expiry(3600))
@@ -39,23 +40,38 @@
 //! assert_eq!(decision.secret_name, "web-ecr");
 //! ```
 //!
-//! On `wasm32` targets `export!` makes the crate (`crate-type = ["cdylib", "rlib"]`) a component of the
+//! On `wasm32` targets `export!` makes the crate (`crate-type = ["cdylib"]`) a component of the
 //! world `mobb:ecr-policy/policy@1.0.0`; on others it only checks that the type is a policy. A policy needs no
-//! dependency but this crate, and `serde` when it has settings of its own.
+//! dependency but this crate.
+//!
+//! # Size
+//!
+//! A module travels in a ConfigMap, so it should be small: less than 20 KB with some settings. Some things cost much
+//! when they are used for the first time: `format!` four KB (put texts together with `+`), `concat`, `expect` and indexing one
+//! to two, a `BTreeMap` five (settings read a `Vec` of pairs from an object, too), `f64` in settings twenty.
+//!
+//! # Features
+//!
+//! * `allocator` (default): on `wasm32-unknown-unknown` a small allocator instead of the standard library's, which is eight
+//!   KB larger. Switch it off to use that one, or one of your own.
+//! * `serde`: `#[setting(serde)]` and `read_with_serde`, for settings that serde reads.
 
 // The derive macro names this crate by its name, in its own tests too.
-#[cfg(test)]
 extern crate self as ecr_policy;
 
+#[cfg(all(feature = "allocator", target_arch = "wasm32", target_os = "unknown"))]
+mod allocator;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod component;
 mod extend;
-mod json;
+pub mod json;
 mod policy;
 mod proposed;
-pub mod schema;
+pub mod setting;
 pub mod test;
+#[cfg(any(test, feature = "serde"))]
+mod with_serde;
 
 pub use ecr_policy_model::{
     AccountLink, Decision, FieldError, Refresh, Refusal, Request, Resource, ResourceKind,
@@ -64,15 +80,17 @@ pub use ecr_policy_model::{
 pub use extend::{DecisionExt, RefusalExt, RequestExt, ServiceAccountExt, Use};
 pub use policy::{NoSettings, Policy, evaluate, parse_settings, validate_settings};
 pub use proposed::Proposed;
-pub use schema::Schema;
+pub use setting::{Setting, schema_of};
+#[cfg(any(test, feature = "serde"))]
+pub use with_serde::read_with_serde;
 
 /// Everything that a policy and its tests use, for one `use ecr_policy::prelude::*;`.
 pub mod prelude {
     pub use crate::test::RequestBuilder as _;
     pub use crate::{
         AccountLink, Decision, DecisionExt as _, FieldError, NoSettings, Policy, Proposed, Refresh,
-        Refusal, RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, Schema,
-        ServiceAccount, ServiceAccountExt as _, TokenWindow, Use, evaluate, validate_settings,
+        Refusal, RefusalExt as _, Request, RequestExt as _, Resource, ResourceKind, ServiceAccount,
+        ServiceAccountExt as _, Setting, TokenWindow, Use, evaluate, validate_settings,
     };
 }
 

@@ -1,20 +1,17 @@
 //! What a policy is, and the one entry that both the component and the tests use.
 
 use ecr_policy_model::{Decision, Refusal, Request};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::json;
-use crate::schema::Schema;
+use crate::setting::Setting;
 
 /// A policy: a pure function from a request to a decision.
 pub trait Policy {
-    /// What `spec.policy.settings` of a resource means to this policy. The type says through serde
-    /// what is required (`#[serde(default)]` for what is not) and whether unknown fields are
-    /// mistakes (`#[serde(deny_unknown_fields)]`, recommended: it finds the misspelt ones).
+    /// What `spec.policy.settings` of a resource means to this policy: a struct that derives [`Setting`]. The type says
+    /// what is required (`#[setting(default)]` for what is not) and whether unknown fields are
+    /// mistakes (`#[setting(deny_unknown_fields)]`, recommended: it finds the misspelt ones).
     /// [`NoSettings`] for a policy that has none.
-    /// Derive `Schema` beside serde's `Deserialize`, so that tools can tell what the settings are.
-    type Settings: DeserializeOwned + Schema;
+    type Settings: Setting;
 
     /// Decides about one resource. Start from `request.default_decision()`, which is what the
     /// operator does without a policy.
@@ -34,7 +31,7 @@ pub trait Policy {
         Ok(())
     }
 
-    /// Reads the settings' JSON text. Override it only to take the text in another way than serde's.
+    /// Reads the settings' JSON text. Override it only to take the text in a way of your own.
     ///
     /// # Errors
     /// [`Refusal::InvalidSettings`] with the path of the field that does not fit.
@@ -66,12 +63,12 @@ fn checked<P: Policy>(text: &str) -> Result<P::Settings, Refusal> {
     Ok(settings)
 }
 
-/// Reads settings from JSON text into any type that serde can read. Empty text means `{}`.
+/// Reads settings from JSON text. Empty text means `{}`.
 ///
 /// # Errors
 /// [`Refusal::InvalidSettings`] with one field error: the path of the first field that does not fit
 /// (`labels.owner`, `teams[2]`; empty for the whole) and what is wrong with it.
-pub fn parse_settings<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+pub fn parse_settings<T: Setting>(text: &str) -> Result<T, Refusal> {
     let text = if text.trim_ascii().is_empty() {
         "{}"
     } else {
@@ -81,6 +78,6 @@ pub fn parse_settings<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
 }
 
 /// The settings of a policy that has none: every field is refused as unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Setting)]
+#[setting(deny_unknown_fields)]
 pub struct NoSettings {}

@@ -26,8 +26,8 @@ const FNV_PRIME: u64 = 0x0100_0000_01b3;
 const YOUNG_PART: u64 = 6;
 
 /// The settings, see the head of the module.
-#[derive(Debug, serde::Deserialize, Schema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Setting)]
+#[setting(default, deny_unknown_fields)]
 pub struct Settings {
     /// 1 to 14400: how long the window is, 3600 by default.
     window_seconds: u64,

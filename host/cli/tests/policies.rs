@@ -118,7 +118,7 @@ fn the_tutorial_leads_from_nothing_to_a_tested_policy() {
         }
     }
     let size = fs::metadata(directory.join("by-team.wasm")).unwrap().len();
-    assert!(size < 36_000, "the template has {size} bytes");
+    assert!(size < 20_000, "the template has {size} bytes");
     fails(place.path(), &["policy", "new", "by-team"], 2);
 }
 

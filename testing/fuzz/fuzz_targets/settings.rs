@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use ecr_policy::Schema;
+use ecr_policy::Setting;
 use libfuzzer_sys::fuzz_target;
 use policy_fuzz::assert_one_line;
 
-#[derive(Debug, PartialEq, serde::Deserialize, Schema)]
+#[derive(Debug, PartialEq, serde::Deserialize, Setting)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     name: String,
@@ -24,7 +24,7 @@ struct Settings {
     teams: Vec<Team>,
 }
 
-#[derive(Debug, PartialEq, serde::Deserialize, Schema)]
+#[derive(Debug, PartialEq, serde::Deserialize, Setting)]
 struct Team {
     id: u8,
 }

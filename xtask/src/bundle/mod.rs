@@ -14,7 +14,6 @@ use ecr_secret_core::manifests::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use csv::name;
 
 /// The version of the operator and of its bundle.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,13 +1,14 @@
 //! What is wrong with one field, with its path growing as the error leaves the nested values.
+//!
+//! Texts are put together by hand: `format!` would make a policy four KB larger.
 
-use core::fmt::{self, Display, Write as _};
+use core::fmt::{self, Display};
 
 use ecr_policy_model::FieldError;
-use serde::de::{self, Expected, Unexpected};
 
 /// An error at a field. Boxed, because a result that fits two registers makes the code of every reader smaller.
 #[derive(Debug)]
-pub(super) struct Error(Box<FieldError>);
+pub struct Error(Box<FieldError>);
 
 impl From<Error> for FieldError {
     fn from(error: Error) -> Self {
@@ -16,102 +17,91 @@ impl From<Error> for FieldError {
 }
 
 impl Error {
-    fn new(field: &str, message: String) -> Self {
+    /// Something is wrong with the value that is being read: what, and what would be right (`must be …`).
+    #[cold]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::at("", message.into())
+    }
+
+    /// The same error, seen from the object that holds the field.
+    #[cold]
+    #[must_use]
+    pub fn in_field(mut self, key: &str) -> Self {
+        let inner = &self.0.field;
+        let dot = if inner.is_empty() || inner.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.0.field = join(&[key, dot, inner]);
+        self
+    }
+
+    /// The same error, seen from the array that holds the element.
+    #[cold]
+    #[must_use]
+    pub fn in_element(self, index: usize) -> Self {
+        let mut key = String::from("[");
+        push_number(&mut key, index as u64);
+        key.push(']');
+        self.in_field(&key)
+    }
+
+    /// Something is wrong with a field of the value.
+    pub(crate) fn at(field: &str, message: String) -> Self {
         Self(Box::new(FieldError {
             field: field.into(),
             message,
         }))
     }
 
-    /// The same error, seen from the object that holds the field.
-    #[cold]
-    pub(super) fn in_field(mut self, key: &str) -> Self {
-        let field = &mut self.0.field;
-        if !field.is_empty() && !field.starts_with('[') {
-            field.insert(0, '.');
-        }
-        field.insert_str(0, key);
-        self
-    }
-
-    /// The same error, seen from the array that holds the element.
-    #[cold]
-    pub(super) fn in_element(self, index: usize) -> Self {
-        self.in_field(&format!("[{index}]"))
-    }
-
     /// A value of another form than the one expected.
-    pub(super) fn instead_of(found: &str, wanted: impl Display) -> Self {
-        de::Error::custom(format_args!("must be {wanted}, not {found}"))
+    #[cold]
+    pub(crate) fn instead_of(found: &str, wanted: &str) -> Self {
+        Self::at("", join(&["must be ", wanted, ", not ", found]))
     }
 
-    fn not_one_of(name: &str, what: &str, known: &[&str]) -> Self {
-        let mut message = String::from(what);
-        for (index, known) in known.iter().enumerate() {
-            message.push_str(if index == 0 { "; known: `" } else { "`, `" });
-            message.push_str(known);
+    /// A whole number that is none, or that is too small or too large.
+    #[cold]
+    pub(crate) fn out_of_range(found: &str, below_zero: u64, most: u64) -> Self {
+        let mut wanted = String::from("a whole number from ");
+        if below_zero > 0 {
+            wanted.push('-');
         }
-        if !known.is_empty() {
-            message.push('`');
-        }
-        Self::new(name, message)
-    }
-}
-
-impl de::Error for Error {
-    fn custom<T: Display>(message: T) -> Self {
-        let mut text = String::new();
-        // Writing to a String fails only when the value's own Display does; then what it wrote stands.
-        let _ = write!(text, "{message}");
-        Self::new("", text)
+        push_number(&mut wanted, below_zero);
+        wanted.push_str(" to ");
+        push_number(&mut wanted, most);
+        Self::instead_of(found, &wanted)
     }
 
-    // serde's own wording prints the value, and with it the code that prints floating point numbers.
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::instead_of(name_of(&found), expected)
+    /// The text ends or goes on as no JSON does.
+    #[cold]
+    pub(crate) fn syntax(at: usize) -> Self {
+        let mut message = String::from("is not JSON at byte ");
+        push_number(&mut message, at as u64);
+        Self::at("", message)
     }
 
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        match found {
-            Unexpected::Unsigned(number) => {
-                de::Error::custom(format_args!("must be {expected}, not {number}"))
-            }
-            Unexpected::Signed(number) => {
-                de::Error::custom(format_args!("must be {expected}, not {number}"))
-            }
-            other => Self::instead_of(name_of(&other), expected),
-        }
+    #[cold]
+    pub(crate) fn missing(field: &str) -> Self {
+        Self::at(field, "is missing".into())
     }
 
-    fn missing_field(field: &'static str) -> Self {
-        Self::new(field, "is missing".into())
+    #[cold]
+    pub(crate) fn twice(field: &str) -> Self {
+        Self::at(field, "is given twice".into())
     }
 
-    fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Self::not_one_of(field, "is not a setting of this policy", known)
+    #[cold]
+    pub(crate) fn unknown(field: &str, known: &[&str]) -> Self {
+        let what = String::from("is not a setting of this policy");
+        Self::at(field, with_known(what, known))
     }
 
-    fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
-        let mut error = Self::not_one_of("", "` is not a known value", known);
-        error.0.message.insert_str(0, variant);
-        error.0.message.insert(0, '`');
-        error
-    }
-
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::new(field, "is given twice".into())
-    }
-}
-
-fn name_of(found: &Unexpected<'_>) -> &'static str {
-    match found {
-        Unexpected::Bool(_) => "a boolean",
-        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
-        Unexpected::Str(_) | Unexpected::Char(_) => "this string",
-        Unexpected::Unit | Unexpected::Option => "null",
-        Unexpected::Seq | Unexpected::Bytes(_) => "an array",
-        Unexpected::Map => "an object",
-        _ => "this value",
+    #[cold]
+    pub(crate) fn unknown_value(value: &str, known: &[&str]) -> Self {
+        let what = join(&["`", value, "` is not a known value"]);
+        Self::at("", with_known(what, known))
     }
 }
 
@@ -122,3 +112,34 @@ impl Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// What is wrong, and then the names that would be right.
+fn with_known(mut message: String, known: &[&str]) -> String {
+    let mut before = "; known: `";
+    for name in known {
+        message.push_str(before);
+        message.push_str(name);
+        before = "`, `";
+    }
+    if !known.is_empty() {
+        message.push('`');
+    }
+    message
+}
+
+/// Smaller than `concat`, which checks that the length does not overflow.
+fn join(parts: &[&str]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(part);
+    }
+    text
+}
+
+fn push_number(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    // A digit is less than ten, so this never falls back.
+    text.push(char::from_digit((number % 10) as u32, 10).unwrap_or('0'));
+}

@@ -4,14 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ecr_policy_component::{LINKER_FLAGS, TARGET};
 use serde_json::Value;
-use wit_component::ComponentEncoder;
 
 use super::read;
 use crate::command_line::Build;
 use crate::outcome::{Failure, Outcome, input};
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 pub(super) fn run(arguments: &Build) -> Outcome {
     let manifest = arguments.directory.join("Cargo.toml");
@@ -22,12 +20,10 @@ pub(super) fn run(arguments: &Build) -> Outcome {
         )));
     }
     let module = compile(&manifest)?;
-    let component = ComponentEncoder::default()
-        .module(&read(&module)?)
-        .and_then(|encoder| encoder.validate(true).encode())
+    let component = ecr_policy_component::of_module(&read(&module)?)
         .map_err(|error| {
             Failure::No(format!(
-                "{} is no policy: {error:#}; call ecr_policy::export! once, and use nothing that needs an operating system",
+                "{} is no policy: {error}; call ecr_policy::export! once, and use nothing that needs an operating system",
                 module.display()
             ))
         })?;
@@ -45,13 +41,15 @@ pub(super) fn run(arguments: &Build) -> Outcome {
 fn compile(manifest: &Path) -> Outcome<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--release", "--lib", "--target", TARGET])
+        .args(["rustc", "--release", "--lib", "--target", TARGET])
         .args([
             "--message-format",
             "json-render-diagnostics",
             "--manifest-path",
         ])
         .arg(manifest)
+        .arg("--")
+        .args(LINKER_FLAGS)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| {
