@@ -7,6 +7,7 @@ mod demo;
 mod fuzz;
 mod generate;
 mod guests;
+mod languages;
 mod lint;
 mod process;
 mod steps;
@@ -51,6 +52,8 @@ enum Command {
         #[arg(value_enum, default_value_t)]
         what: bench::What,
     },
+    /// Build the policies in C and JavaScript, and test them; needs python3 with pip, and Node.js with npm
+    Languages,
     /// Run the fuzz targets
     Fuzz(fuzz::Arguments),
     /// Check format, lints, generated files and dependencies
@@ -104,6 +107,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Cluster { action } => cluster::run(action).await,
         Command::Bench { what } => bench::run(what).await,
+        Command::Languages => languages::run().await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::Lint => lint::run().await,
     }

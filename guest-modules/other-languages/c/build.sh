@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the policy: build.sh OUTPUT
 #
-# Needs python3 with pip, and Node.js with npm. All else is installed, pinned by hash, into $TOOLS, which is `.tools`
-# beside this script when it is not set. What is there already is not installed again.
+# Needs python3 with pip, and kubectl-ecr on the path or in $KUBECTL_ECR. Zig is installed, pinned by hash, into $TOOLS,
+# which is `.tools` beside this script when it is not set. What is there already is not installed again.
 #
 # bindings/policy.{c,h} are generated, and kept so that a build needs no generator. After a change of the interface:
 #   cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --features c
@@ -27,15 +27,6 @@ if ! cmp -s "$here/requirements.txt" "$zig/requirements.txt"; then
     cp "$here/requirements.txt" "$zig/"
 fi
 
-node=$tools/c-node
-if ! cmp -s "$here/package-lock.json" "$node/installed-lock.json"; then
-    rm -rf "$node"
-    mkdir "$node"
-    cp "$here/package.json" "$here/package-lock.json" "$node/"
-    npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
-    cp "$here/package-lock.json" "$node/installed-lock.json"
-fi
-
 # A reactor is a module without `main`. By default Zig gives it a stack of 16 MiB, which is all memory that a policy may
 # have; 64 KiB is plenty.
 export ZIG_GLOBAL_CACHE_DIR=$tools/c-zig-cache ZIG_LOCAL_CACHE_DIR=$work/zig-cache
@@ -44,9 +35,6 @@ cd "$work"
     -Wl,-z,stack-size=65536 -o policy.core.wasm \
     "$here/policy.c" "$here/bindings/policy.c" "$here/bindings/component_type.c"
 
-# Node.js looks for packages beside the script.
-ln -s "$node/node_modules" node_modules
-cp "$here/componentize.mjs" .
-node componentize.mjs policy.core.wasm "$wit" policy.wasm
 cd "$OLDPWD"
-mv "$work/policy.wasm" "$output"
+# It adds the types of the interface, and makes a component of the module.
+"${KUBECTL_ECR:-kubectl-ecr}" policy build --module "$work/policy.core.wasm" --output "$output"

@@ -5,7 +5,8 @@
 //
 // The exports are the interfaces of ../../../wit/policy.wit, with names in camel case. A function whose result may be an
 // error throws that error as a plain value. An `Error` that is thrown ends the evaluation as the policy's fault.
-// Times are BigInt, as all u64 are. There is no clock and no randomness: `request.now` is the time.
+// Take the time from `request.now`: `Date` may stand at the build. It is a BigInt on SpiderMonkey and a number on
+// QuickJS, as all u64 are.
 
 const NAME_MAX = 253; // Kubernetes' limit for a Secret's name.
 
@@ -66,7 +67,7 @@ export const decide = {
     const secretName = `${prefix}-${resource.namespace}-${resource.generatedSecretName ?? resource.name}`;
     if (secretName.length > NAME_MAX) {
       const message =
-        `the Secret's name would have ${secretName.length} of at most ${NAME_MAX} characters: ` +
+        `the Secret's name would have ${secretName.length} and may have ${NAME_MAX} characters: ` +
         'use a shorter `generated_secret_name`';
       throw { tag: 'denied', val: message };
     }

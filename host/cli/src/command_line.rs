@@ -43,7 +43,7 @@ pub(crate) enum Command {
 pub(crate) enum Policy {
     /// Make a crate with a policy that builds and passes its tests
     New(New),
-    /// Build a crate into a small component
+    /// Build a crate, or a core module, into a small component
     Build(Build),
     /// Check a module as the operator would, and show what it is and what it takes
     Check(Check),
@@ -75,6 +75,14 @@ pub(crate) struct Build {
     /// The crate's directory
     #[arg(default_value = ".")]
     pub(crate) directory: PathBuf,
+    /// A core module of another language in place of a crate
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "directory",
+        requires = "output"
+    )]
+    pub(crate) module: Option<PathBuf>,
     /// Where the component goes; `<crate>.wasm` in the crate's directory otherwise
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -4,7 +4,7 @@ use ecr_policy_model::{Decision, Refresh, default_decision};
 use ecr_policy_verdict::{Failed, ask};
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::schedule::{Schedule, schedule};
-use ecr_secret_core::validate::{DecisionLimits, validate_decision};
+use ecr_secret_core::validate::{DecisionLimits, ValidDecision, validate_decision};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ fn judge(live: Live, module: Option<LiveModule>, limits: &str) -> Outcome<Explan
             (Some((module.config_map, digest)), judged.answer)
         }
     };
-    let answer = answer.map(|valid| valid.into_inner());
+    let answer = answer.map(ValidDecision::into_inner);
     let schedule = answer
         .as_ref()
         .ok()

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     if let Some(ended) = ecr_secret_engine::compile_role() {
         return ended;
     }
+    quiet_when_nobody_reads();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // With help and version as well, and with clap's own words and exit code 2 for mistakes.
@@ -32,6 +33,18 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Ends without a word when the reader of the output has gone, as in `… | head`; the standard library panics then.
+fn quiet_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.to_string().contains("Broken pipe") {
+            // What a shell makes of a program that SIGPIPE ended.
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 fn run(cli: Cli) -> Outcome {

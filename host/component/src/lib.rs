@@ -2,7 +2,8 @@
 
 mod slim;
 
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 pub use slim::without_custom_sections;
 
@@ -20,16 +21,41 @@ pub const LINKER_FLAGS: [&str; 4] = [
     "link-arg=--strip-debug",
 ];
 
-/// The component around a core module, without what only people would read in it.
+/// The interface, as it is published.
+const WIT: &str = include_str!("../../../wit/policy.wit");
+/// How the name of the section begins in which a binding generator leaves the types of the interface.
+const TYPES: &str = "component-type";
+
+/// The component around a core module, without what only people would read in it. A module that says nothing of its
+/// interface, as those that are linked from C without the generator's object file, is taken for one of this version's.
 ///
 /// # Errors
 /// When it is no module, or it imports anything but the types of the interface.
 pub fn of_module(module: &[u8]) -> Result<Vec<u8>, String> {
+    let mut module = module.to_vec();
+    if slim::custom_sections(&module)
+        .is_some_and(|names| !names.iter().any(|name| name.starts_with(TYPES)))
+    {
+        add_types(&mut module)?;
+    }
     let component = ComponentEncoder::default()
-        .module(module)
+        .module(&module)
         .and_then(|encoder| encoder.validate(true).encode())
         .map_err(|error| format!("{error:#}"))?;
     Ok(without_custom_sections(&component).unwrap_or(component))
+}
+
+/// Adds the types of the interface to a module.
+fn add_types(module: &mut Vec<u8>) -> Result<(), String> {
+    let mut resolve = Resolve::default();
+    let package = resolve
+        .push_str("policy.wit", WIT)
+        .map_err(|error| error.to_string())?;
+    let world = resolve
+        .select_world(&[package], Some("policy"))
+        .map_err(|error| error.to_string())?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -45,9 +71,16 @@ mod tests {
     }
 
     #[test]
-    fn a_component_holds_no_custom_section() {
-        let component = of_module(b"\0asm\x01\0\0\0\0\x05\x04name").unwrap_or_default();
-        assert!(component.starts_with(b"\0asm\x0d\0\x01\0"));
-        assert_eq!(without_custom_sections(&component), Some(component));
+    fn a_module_that_says_nothing_of_its_interface_is_taken_for_a_policy() {
+        let empty = b"\0asm\x01\0\0\0\0\x05\x04name";
+        let error = of_module(empty).err();
+        assert!(
+            error
+                .as_ref()
+                .is_some_and(|error| error.contains("mobb:ecr-policy/")),
+            "{error:?}"
+        );
+        let named = [&b"\0asm\x01\0\0\0\0\x0f\x0e"[..], TYPES.as_bytes()].concat();
+        assert!(slim::custom_sections(&named).is_some_and(|names| names == [TYPES]));
     }
 }

@@ -37,6 +37,22 @@ pub fn without_custom_sections(binary: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The names of the custom sections at the outermost level; nothing if it is neither a module nor a component.
+pub(crate) fn custom_sections(binary: &[u8]) -> Option<Vec<&str>> {
+    let (_, mut rest) = binary.split_at_checked(HEADER)?;
+    let mut names = Vec::new();
+    while let Some((&id, after)) = rest.split_first() {
+        let (length, after) = read_length(after)?;
+        let (content, after) = after.split_at_checked(length)?;
+        rest = after;
+        if id == CUSTOM {
+            let (length, name) = read_length(content)?;
+            names.extend(std::str::from_utf8(name.get(..length)?).ok());
+        }
+    }
+    Some(names)
+}
+
 /// An unsigned LEB128 number of 32 bits, and what follows it.
 fn read_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0_u64;

@@ -69,6 +69,14 @@ impl PolicyCache {
         }
     }
 
+    /// Drops the policy of a digest: nobody needs it any more.
+    pub fn remove(&self, digest: &str) {
+        let mut entries = self.lock();
+        if let Some((_, gone)) = entries.by_digest.remove(digest) {
+            entries.bytes -= gone.code_bytes();
+        }
+    }
+
     /// How many policies are here.
     pub fn len(&self) -> usize {
         self.lock().by_digest.len()

@@ -44,21 +44,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     logging::init(options.log_format, &options.log_level)?;
     // For the client of the registries that policies come from; the others name theirs. It is set only here.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = Config::infer().await.map_err(|error| {
-        // Further lines would quote the file, and there may be a token in it.
-        let error = error.to_string();
-        let error = error.lines().next().unwrap_or_default();
-        format!("no cluster: {error}; set KUBECONFIG or run in a pod")
-    })?;
-    config.connect_timeout = Some(CONNECT);
-    let own_namespace = if options.namespace.is_empty() {
-        config.default_namespace.clone()
-    } else {
-        options.namespace.clone()
-    };
-    let client = Client::try_from(config).map_err(|error| {
-        format!("the cluster's configuration cannot be used: {error}; check KUBECONFIG")
-    })?;
+    let (client, own_namespace) = connect(&options).await?;
     let identity = identity(&options);
 
     let metrics = Arc::new(Metrics::default());
@@ -147,6 +133,26 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// The client of the cluster, and the operator's own namespace.
+async fn connect(options: &Options) -> Result<(Client, String), String> {
+    let mut config = Config::infer().await.map_err(|error| {
+        // Further lines would quote the file, and there may be a token in it.
+        let error = error.to_string();
+        let error = error.lines().next().unwrap_or_default();
+        format!("no cluster: {error}; set KUBECONFIG or run in a pod")
+    })?;
+    config.connect_timeout = Some(CONNECT);
+    let own_namespace = if options.namespace.is_empty() {
+        config.default_namespace.clone()
+    } else {
+        options.namespace.clone()
+    };
+    let client = Client::try_from(config).map_err(|error| {
+        format!("the cluster's configuration cannot be used: {error}; check KUBECONFIG")
+    })?;
+    Ok((client, own_namespace))
 }
 
 /// The guardrail of a directory, looked at before anything is decided and from then on.

@@ -1,5 +1,6 @@
-//! What a hostile tenant costs the others: the time from a change of a resource to its status, in quiet windows and in
-//! windows in which another tenant uploads one hostile module after the other, by turns in the same run.
+//! What a hostile tenant costs the others: the time from a change of a resource to its status, while another tenant uploads
+//! one hostile module after the other. In the quiet windows it uploads the same files as ConfigMaps that no resource names,
+//! so that what is compared is what the operator does with them; both by turns in the same run.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -96,11 +97,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let before = process::resident_mb_of(operator.pid())?;
     let (mut quiet, mut disturbed) = (Vec::new(), Vec::new());
     for pair in 1..=arguments.pairs {
+        let uploads = villain.begin("unused");
         quiet.extend(tenants.measure(window).await?);
-        let uploads = villain.begin();
+        uploads.end().await?;
+        let uploads = villain.begin("policy");
         disturbed.extend(tenants.measure(window).await?);
         let count = uploads.end().await?;
-        println!("pair {pair}: {count} hostile uploads");
+        println!("pair {pair}: {count} hostile uploads in each window");
     }
     quiet.sort_unstable();
     disturbed.sort_unstable();
@@ -299,9 +302,9 @@ impl Villain {
         let mut corpus = test_modules::corpus();
         // What fits into a ConfigMap.
         corpus.retain(|hostile| hostile.file.len() < 900_000);
-        for policy in 0..POLICIES {
+        for (policy, hostile) in corpus.iter().enumerate().take(POLICIES) {
             let name = format!("policy-{policy}");
-            upload(client, "villain", &name, corpus[policy].file.clone()).await?;
+            upload(client, "villain", &name, hostile.file.clone()).await?;
             for number in 0..RESOURCES {
                 resource(client, "villain", &format!("r{policy}-{number}"), &name).await?;
             }
@@ -313,8 +316,8 @@ impl Villain {
         })
     }
 
-    /// Uploads until told to end.
-    fn begin(&self) -> Uploads {
+    /// Uploads to ConfigMaps of these names until told to end.
+    fn begin(&self, names: &'static str) -> Uploads {
         let stop = Arc::new(AtomicBool::new(false));
         let (client, corpus, next, stopped) = (
             self.client.clone(),
@@ -336,7 +339,7 @@ impl Villain {
                 upload(
                     &client,
                     "villain",
-                    &format!("policy-{}", number % POLICIES),
+                    &format!("{names}-{}", number % POLICIES),
                     file,
                 )
                 .await?;

@@ -4,7 +4,7 @@
 pub(super) const SUMMARY: &str =
     "Keeps Amazon ECR credentials fresh in Secrets, and links them to service accounts.";
 
-/// The page in the console and on OperatorHub, as Markdown.
+/// The page in the console and on `OperatorHub`, as Markdown.
 pub(super) const DESCRIPTION: &str = "\
 Amazon ECR gives registry tokens that live for 12 hours. This operator fetches them, writes them into Secrets, links these to
 service accounts and renews them in time.

@@ -12,18 +12,14 @@ use crate::command_line::Build;
 use crate::outcome::{Failure, Outcome, input};
 
 pub(super) fn run(arguments: &Build) -> Outcome {
-    let manifest = arguments.directory.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(input(format!(
-            "{} holds no crate; name the directory of one, or make one with `kubectl ecr policy new`",
-            arguments.directory.display()
-        )));
-    }
-    let module = compile(&manifest)?;
+    let module = match &arguments.module {
+        Some(module) => module.clone(),
+        None => of_crate(&arguments.directory)?,
+    };
     let component = ecr_policy_component::of_module(&read(&module)?)
         .map_err(|error| {
             Failure::No(format!(
-                "{} is no policy: {error}; call ecr_policy::export! once, and use nothing that needs an operating system",
+                "{} is no policy: {error}; export the functions of the interface (in Rust by ecr_policy::export!), and use nothing that needs an operating system",
                 module.display()
             ))
         })?;
@@ -35,6 +31,18 @@ pub(super) fn run(arguments: &Build) -> Outcome {
         .map_err(|error| input(format!("cannot write {}: {error}", output.display())))?;
     println!("{}  {} bytes", output.display(), component.len());
     Ok(())
+}
+
+/// Builds the crate in a directory.
+fn of_crate(directory: &Path) -> Outcome<PathBuf> {
+    let manifest = directory.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(input(format!(
+            "{} holds no crate; name the directory of one, or make one with `kubectl ecr policy new`",
+            directory.display()
+        )));
+    }
+    compile(&manifest)
 }
 
 /// Builds the crate, and says which file came out.

@@ -150,17 +150,12 @@ async fn from_cluster(arguments: &Replay) -> Outcome<Recordings> {
 /// What is answered now: by a module, or by the operator itself.
 fn now(present: Option<&Loaded>, request: &Request) -> Value {
     let rules = DecisionLimits::default();
-    match present {
-        Some(loaded) => {
-            let judged = ask(&loaded.policy, &loaded.source, request, &rules);
-            answer(judged.answer.as_ref().map(ValidDecision::get))
-        }
-        None => {
-            let decided = validate_decision(&default_decision(request), request, &rules);
-            let decided = decided.map_err(|error| {
-                Failed::from(Problem::new(Reason::InvalidSpec, error.to_string()))
-            });
-            answer(decided.as_ref().map(ValidDecision::get))
-        }
-    }
+    let Some(loaded) = present else {
+        let decided = validate_decision(&default_decision(request), request, &rules);
+        let decided = decided
+            .map_err(|error| Failed::from(Problem::new(Reason::InvalidSpec, error.to_string())));
+        return answer(decided.as_ref().map(ValidDecision::get));
+    };
+    let judged = ask(&loaded.policy, &loaded.source, request, &rules);
+    answer(judged.answer.as_ref().map(ValidDecision::get))
 }

@@ -21,6 +21,8 @@ const CODE_TO_MODULE: usize = 64;
 const CODE_BYTES: usize = 4 << 20;
 /// How much of what a child writes to standard error is read, in bytes.
 const WORDS_BYTES: u64 = 8 << 10;
+/// The exit code of a Rust program that panicked.
+const PANICKED: i32 = 101;
 /// How much longer than its time of the processor a child may take by the clock, on a machine that is busy.
 const CLOCK_FACTOR: u32 = 4;
 
@@ -147,6 +149,13 @@ fn failure(status: ExitStatus, words: &str, overdue: bool, limits: &Limits) -> L
     if status.code() == Some(REFUSED.into()) {
         let message = text::one_line(words, text::MESSAGE_BYTES);
         return LoadError::CompileFailed { message };
+    }
+    // A panic: wasmtime meets what it takes for impossible, for instance components that call each other.
+    if status.code() == Some(PANICKED) {
+        let message = "the compiler cannot handle it; if it is composed of components that call each other, build it as one";
+        return LoadError::CompileFailed {
+            message: message.to_owned(),
+        };
     }
     let signal = |signal: Signal| status.signal() == Some(signal.as_raw());
     if overdue || signal(Signal::XCPU) || signal(Signal::KILL) {

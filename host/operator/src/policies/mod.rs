@@ -201,6 +201,7 @@ impl Policies {
         let place = (namespace.clone(), from.clone());
         let source = self.source(&place);
         let mut source = source.lock().await;
+        let known: Vec<String> = source.digests().map(str::to_owned).collect();
         let newest = self.load(world, &mut source, &place).await?;
         let mut told = told_of(from.status());
         if source.serving.is_none() {
@@ -215,6 +216,12 @@ impl Policies {
             .choose(world, &mut source, from, request, pin, newest)
             .await;
         let taken_over = (source.serving != before && before.is_some()).then(|| from.clone());
+        // Code of versions that are over is not kept loaded. Where another source has the same module, it is loaded again
+        // from the disk.
+        let over = known
+            .iter()
+            .filter(|digest| source.digests().all(|kept| kept != digest.as_str()));
+        over.for_each(|digest| self.loaded.remove(digest));
         drop(source);
 
         let (chosen, newer) = match choice {

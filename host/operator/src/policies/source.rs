@@ -39,6 +39,15 @@ struct Asked {
 }
 
 impl Source {
+    /// The versions that are still of use: the one that decides, and the newest.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &str> {
+        let newest = self
+            .read
+            .as_ref()
+            .and_then(|read| read.module.as_ref().ok());
+        self.serving.iter().chain(newest).map(String::as_str)
+    }
+
     /// Remembers what a resource was told.
     pub(super) fn remember(&mut self, request: &Request, answered: bool) {
         let uid = &request.resource.uid;

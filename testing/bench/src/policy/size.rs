@@ -97,15 +97,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for run in 0..times {
             // A hundred evaluations in a row, as resources of one namespace come.
             let digest = &digests[run / 100 % digests.len()];
-            let policy = match cache.get(digest) {
-                Some(policy) => policy,
-                None => {
-                    let policy = engine
-                        .load_kept(digest)
-                        .context("a policy is not on the disk")?;
-                    cache.insert(policy.clone());
-                    policy
-                }
+            let policy = if let Some(policy) = cache.get(digest) {
+                policy
+            } else {
+                let policy = engine
+                    .load_kept(digest)
+                    .context("a policy is not on the disk")?;
+                cache.insert(policy.clone());
+                policy
             };
             policy.evaluate(&request)?;
         }

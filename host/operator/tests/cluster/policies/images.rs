@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -248,4 +249,30 @@ async fn what_is_no_module_or_not_allowed_is_told_and_nobody_is_asked() {
             .await;
         assert!(created.is_err(), "{policy}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a module in ECR_LANGUAGE_MODULE; cargo xtask languages makes one and runs this"]
+async fn a_policy_in_another_language_decides_from_a_registry() {
+    let module =
+        std::env::var_os("ECR_LANGUAGE_MODULE").expect("ECR_LANGUAGE_MODULE names a module");
+    let module = std::fs::read(module).unwrap();
+    assert!(module.len() > 1 << 20, "it would fit into a ConfigMap");
+    let registry = Registry::start(None).unwrap();
+    let image = push(&registry, None, &[module]);
+    let mut stage = Stage::prepare().await;
+    let registries = format!("http://{}", registry.address());
+    let variables = [
+        ("POLICY_REGISTRIES", registries.as_str()),
+        ("POLICY_LIMITS", "compile-cpu=60s"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    stage.setup.environment.extend(variables);
+    let _operator = stage.start().await;
+    let policy = json!({ "image": image, "settings": { "prefix": "web" } });
+    stage.create("a", policy_spec("ecr", policy)).await;
+    stage
+        .ready_within(Duration::from_mins(2), "a", "Refreshed")
+        .await;
+    stage.secret(&format!("web-{}-ecr", stage.namespace)).await;
 }

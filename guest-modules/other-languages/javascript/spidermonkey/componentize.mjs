@@ -1,4 +1,4 @@
-// Makes a component of a JavaScript module: componentize.mjs SOURCE WIT OUTPUT
+// Makes a component of a JavaScript module and the engine SpiderMonkey: componentize.mjs SOURCE WIT OUTPUT
 import { writeFile } from 'node:fs/promises';
 import { componentize } from '@bytecodealliance/componentize-js';
 
