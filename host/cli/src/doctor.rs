@@ -66,6 +66,7 @@ pub(super) fn not_seen(what: &'static str, error: &kube::Error) -> Check {
 
 pub(crate) async fn doctor(arguments: Doctor) -> Outcome {
     let (client, namespace) = connect(&arguments.place).await?;
+    let _progress = screen::Progress::of("asking the cluster, and the operator about AWS");
     let mut checks = vec![server(&client).await];
     if checks[0].state == State::Bad {
         return end(&checks);

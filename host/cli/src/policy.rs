@@ -21,6 +21,7 @@ use ecr_secret_engine::{Compilation, Engine, EngineOptions, Policy};
 
 use crate::command_line::{self, Guard, Module};
 use crate::outcome::{Failure, Outcome, input};
+use crate::screen::Progress;
 
 pub(crate) fn run(command: command_line::Policy) -> Outcome {
     use command_line::Policy as P;
@@ -64,9 +65,11 @@ pub(crate) fn load(file: &[u8], source: String, limits: &str) -> Outcome<Loaded>
         ..EngineOptions::default()
     })
     .map_err(input)?;
+    let progress = Progress::of("compiling the module");
     let policy = engine
         .load(file)
         .map_err(|error| no(&load_problem(&source, &error)))?;
+    drop(progress);
     Ok(Loaded {
         engine,
         policy,

@@ -2,8 +2,13 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use ecr_secret_engine::{Figure, Limits, Unit, Usage};
+
+/// Who waits longer than this is told for what.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A word in green, on a terminal.
 pub(crate) fn good(word: &str) -> String {
@@ -20,6 +25,34 @@ fn coloured(word: &str, colour: &str) -> String {
         format!("\u{1b}[{colour}m{word}\u{1b}[0m")
     } else {
         word.to_owned()
+    }
+}
+
+/// Says what is being waited for, once that has taken a second and somebody looks. It ends with its guard.
+pub(crate) struct Progress {
+    done: Option<mpsc::Sender<()>>,
+}
+
+impl Progress {
+    /// Begins to wait for something, in some words.
+    pub(crate) fn of(what: &'static str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { done: None };
+        }
+        let (done, ended) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{what} …");
+            }
+        });
+        Self { done: Some(done) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // The other end hears that nobody is left to send.
+        self.done.take();
     }
 }
 

@@ -7,7 +7,7 @@ use ecr_secret_engine::Unit;
 use super::{load_file, request};
 use crate::command_line::Bench;
 use crate::outcome::{Failure, Outcome};
-use crate::screen::amount;
+use crate::screen::{Progress, amount};
 
 /// Runs before the clock counts.
 const WARM_UP: u32 = 200;
@@ -15,6 +15,7 @@ const WARM_UP: u32 = 200;
 pub(super) fn run(arguments: &Bench) -> Outcome {
     let request = request::of_file(arguments.request.as_deref())?;
     let loaded = load_file(&arguments.module)?;
+    let progress = Progress::of("measuring");
     let mut times = Vec::new();
     let mut last = loaded.policy.run(&request);
     for number in 0..WARM_UP + arguments.runs {
@@ -26,6 +27,7 @@ pub(super) fn run(arguments: &Bench) -> Outcome {
             times.push(last.usage.wall_time);
         }
     }
+    drop(progress);
     times.sort_unstable();
     let at = |percent: usize| {
         let time: Duration = times[(times.len() - 1) * percent / 100];

@@ -61,6 +61,20 @@ fn the_permissions_are_these_and_no_more() {
             "coordination.k8s.io/leases named ecr-secret-operator: get,update"
         ]
     );
+    assert_eq!(
+        grants(&metrics_auth_rules()),
+        [
+            "authentication.k8s.io/tokenreviews: create",
+            "authorization.k8s.io/subjectaccessreviews: create"
+        ]
+    );
+    assert_eq!(
+        grants(&credentials_request_rules()),
+        [
+            "cloudcredential.openshift.io/credentialsrequests: create",
+            "cloudcredential.openshift.io/credentialsrequests named ecr-secret-operator: get,patch"
+        ]
+    );
 }
 
 #[test]
@@ -109,7 +123,7 @@ fn the_installation_is_complete_and_in_order() {
         .iter()
         .map(|document| document["kind"].as_str().unwrap().to_owned())
         .collect();
-    let expected = "CustomResourceDefinition CustomResourceDefinition Namespace ClusterRole ClusterRoleBinding Role RoleBinding ServiceAccount Deployment";
+    let expected = "CustomResourceDefinition CustomResourceDefinition Namespace ClusterRole ClusterRoleBinding Role RoleBinding ClusterRole ClusterRoleBinding ClusterRole Service ServiceAccount Deployment";
     assert_eq!(kinds.join(" "), expected);
 }
 
@@ -199,7 +213,7 @@ fn the_deployment_keeps_the_originals_names_mounts_and_variables() {
         container["livenessProbe"]["httpGet"],
         json!({ "path": "/healthz", "port": "health" })
     );
-    let ports = json!([{ "name": "metrics", "containerPort": 8080 }, { "name": "health", "containerPort": 8081 }]);
+    let ports = json!([{ "name": "https-metrics", "containerPort": 8443 }, { "name": "health", "containerPort": 8081 }]);
     assert_eq!(container["ports"], ports);
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use aws_double::{AwsDouble, Fault};
 use serde_json::json;
 
 use crate::support::Stage;
@@ -185,4 +186,42 @@ async fn what_crds_and_rbac_print_is_accepted_by_kubectl() {
             && !accepted.contains("clusterrole"),
         "{accepted}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_who_aws_says_that_the_operator_is_and_whether_it_gets_tokens() {
+    let aws = AwsDouble::start().await;
+    let environment = aws.environment();
+    let environment: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let (code, told, _) = run(&["doctor", "us-east-2", "eu-west-1"], &environment);
+    assert_eq!(code, Some(0), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 3, "{told}");
+    assert!(lines.iter().all(|line| line.starts_with("ok ")), "{told}");
+    assert!(
+        lines[0].contains("arn:aws:") && lines[0].contains("access key"),
+        "{told}"
+    );
+    assert!(lines[2].contains("eu-west-1: GetAuthorizationToken gives a token until"));
+    for secret in environment
+        .iter()
+        .filter(|(name, _)| name.contains("SECRET"))
+    {
+        assert!(!told.contains(secret.1), "{told}");
+    }
+
+    aws.set_fault(Fault::AccessDenied);
+    let (code, told, _) = run(&["doctor", "us-east-2"], &environment);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("BAD") && told.contains("allow ecr:GetAuthorizationToken"),
+        "{told}"
+    );
+    let nothing = [("AWS_EC2_METADATA_DISABLED", "true")];
+    let (code, told, _) = run(&["doctor", "us-east-2"], &nothing);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("no AWS credentials found"), "{told}");
 }
