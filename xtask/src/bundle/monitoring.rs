@@ -1,10 +1,17 @@
 //! What the cluster's monitoring reads, and who may reach the operator.
 
 use ecr_secret_core::api::OPERATOR_NAME;
-use ecr_secret_core::manifests::{METRICS_PORT, METRICS_PORT_NAME, METRICS_SERVICE, labels};
+use ecr_secret_core::manifests::{METRICS_PORT, METRICS_PORT_NAME, labels};
 use serde_json::{Value, json};
 
 const ALERTS: &str = include_str!("../../../deploy/monitoring/alerts.yaml");
+/// The instance metadata service and the agent of EKS Pod Identity.
+const METADATA: [&str; 4] = [
+    "169.254.169.254/32",
+    "169.254.170.23/32",
+    "fd00:ec2::254/128",
+    "fd00:ec2::23/128",
+];
 /// Where Prometheus has its own token.
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -21,7 +28,7 @@ pub(super) fn service_monitor() -> Value {
                 "interval": "30s",
                 "bearerTokenFile": TOKEN_FILE,
                 // The operator signs its certificate itself unless it is given another.
-                "tlsConfig": { "insecureSkipVerify": true, "serverName": METRICS_SERVICE },
+                "tlsConfig": { "insecureSkipVerify": true },
             }],
         },
     })
@@ -53,6 +60,8 @@ pub(super) fn network_policy() -> Value {
             "egress": [
                 { "ports": [port(53, "UDP"), port(53, "TCP"), port(5353, "UDP"), port(5353, "TCP")] },
                 { "ports": [port(443, "TCP"), port(6443, "TCP")] },
+                // Where instance roles and EKS Pod Identity come from.
+                { "to": METADATA.map(|cidr| json!({ "ipBlock": { "cidr": cidr } })).to_vec(), "ports": [port(80, "TCP")] },
             ],
         },
     })
