@@ -9,6 +9,7 @@ mod generate;
 mod guests;
 mod languages;
 mod lint;
+mod packages;
 mod process;
 mod steps;
 mod test;
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Build the policies in C and JavaScript, and test them; needs python3 with pip, and Node.js with npm
     Languages,
+    /// Check chart, bundle and alerts with the programs that will read them
+    Packages,
     /// Run the fuzz targets
     Fuzz(fuzz::Arguments),
     /// Check format, lints, generated files and dependencies
@@ -108,6 +111,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Cluster { action } => cluster::run(action).await,
         Command::Bench { what } => bench::run(what).await,
         Command::Languages => languages::run().await,
+        Command::Packages => packages::run().await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::Lint => lint::run().await,
     }

@@ -95,16 +95,21 @@ fn existing(directory: &Path, program: &str) -> Option<PathBuf> {
 /// # Errors
 /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
 pub fn cache_dir() -> Result<PathBuf, Error> {
+    Ok(cache_root()?.join(format!(
+        "kubernetes-{}-etcd-{}",
+        kubernetes_version(),
+        required(ETCD_VERSION_SOURCE, "go.etcd.io/etcd/server/v3")
+    )))
+}
+
+/// Where all programs are cached.
+pub(crate) fn cache_root() -> Result<PathBuf, Error> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     let root = set("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))
         .ok_or(Error::NoCacheDirectory)?;
-    Ok(root.join("ecr-secret-operator").join(format!(
-        "kubernetes-{}-etcd-{}",
-        kubernetes_version(),
-        required(ETCD_VERSION_SOURCE, "go.etcd.io/etcd/server/v3")
-    )))
+    Ok(root.join("ecr-secret-operator"))
 }
 
 /// The Kubernetes version that is built, for instance `v1.36.3`.

@@ -13,14 +13,33 @@ use std::time::{Duration, Instant};
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// The programs: name, Go module below `go/`, package in it. The small ones come first, so that a machine
-/// where Go does not work says so early.
-const PROGRAMS: [(&str, &str, &str); 5] = [
-    ("oci-registry", "registry", "."),
-    ("etcd", "etcd", "."),
-    ("kubectl", "kubernetes", "./kubectl"),
-    ("kube-apiserver", "kubernetes", "./kube-apiserver"),
-    (
+/// A program, and what it is built of.
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    /// The Go module below `go/`.
+    pub(crate) module: &'static str,
+    /// The package in it.
+    pub(crate) package: &'static str,
+    /// Build tags, separated by commas.
+    pub(crate) tags: &'static str,
+}
+
+const fn program(name: &'static str, module: &'static str, package: &'static str) -> Program {
+    Program {
+        name,
+        module,
+        package,
+        tags: "",
+    }
+}
+
+/// The programs of a control plane. The small ones come first, so that a machine where Go does not work says so early.
+const PROGRAMS: [Program; 5] = [
+    program("oci-registry", "registry", "."),
+    program("etcd", "etcd", "."),
+    program("kubectl", "kubernetes", "./kubectl"),
+    program("kube-apiserver", "kubernetes", "./kube-apiserver"),
+    program(
         "kube-controller-manager",
         "kubernetes",
         "./kube-controller-manager",
@@ -29,6 +48,15 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
 
 /// Builds what is missing in `cache`. A program appears under its name only when it is whole.
 pub(crate) fn fill(cache: &Path, progress: Progress) -> Result<(), Error> {
+    ensure(cache, &PROGRAMS, progress)
+}
+
+/// Builds one program into a directory, unless it is there.
+pub(crate) fn one(cache: &Path, program: &Program, progress: Progress) -> Result<(), Error> {
+    ensure(cache, std::slice::from_ref(program), progress)
+}
+
+fn ensure(cache: &Path, programs: &[Program], progress: Progress) -> Result<(), Error> {
     if !go_works() {
         return Err(Error::NoBinaries {
             go: go_version().to_owned(),
@@ -36,9 +64,9 @@ pub(crate) fn fill(cache: &Path, progress: Progress) -> Result<(), Error> {
     }
     fs::create_dir_all(cache).map_err(Error::file("create", cache))?;
     let _lock = lock(cache, progress)?;
-    for (program, module, package) in PROGRAMS {
-        if !cache.join(program).is_file() {
-            build(cache, program, module, package, progress)?;
+    for program in programs {
+        if !cache.join(program.name).is_file() {
+            build(cache, program, progress)?;
         }
     }
     Ok(())
@@ -68,13 +96,8 @@ fn lock(cache: &Path, progress: Progress) -> Result<File, Error> {
     Ok(file)
 }
 
-fn build(
-    cache: &Path,
-    program: &'static str,
-    module: &str,
-    package: &str,
-    progress: Progress,
-) -> Result<(), Error> {
+fn build(cache: &Path, source: &Program, progress: Progress) -> Result<(), Error> {
+    let program = source.name;
     let started = Instant::now();
     progress(&format!(
         "building {program} with Go (once; it goes to {})",
@@ -83,7 +106,7 @@ fn build(
     let temporary = cache.join(format!(".{program}.new"));
     let log = cache.join(format!("{program}.log"));
     let output = File::create(&log).map_err(Error::file("create", &log))?;
-    let mut child = command(module, package, &temporary)
+    let mut child = command(source, &temporary)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(output)
@@ -110,7 +133,7 @@ fn build(
     Ok(())
 }
 
-fn command(module: &str, package: &str, output: &Path) -> Command {
+fn command(program: &Program, output: &Path) -> Command {
     let mut command = Command::new("go");
     // The version flags matter: kubectl and OLM parse the version that the server tells.
     let version = kubernetes_version();
@@ -123,7 +146,7 @@ fn command(module: &str, package: &str, output: &Path) -> Command {
     );
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("go")
-        .join(module);
+        .join(program.module);
     command
         .current_dir(directory)
         .env("CGO_ENABLED", "0")
@@ -133,7 +156,8 @@ fn command(module: &str, package: &str, output: &Path) -> Command {
         .env_remove("GOARCH")
         .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
         .arg(output)
-        .arg(package);
+        .args(["-tags", program.tags])
+        .arg(program.package);
     command
 }
 

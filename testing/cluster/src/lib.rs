@@ -28,6 +28,7 @@ mod processes;
 mod record;
 mod registry;
 mod shared;
+mod tools;
 
 pub use access::Cluster;
 pub use binaries::{Binaries, cache_dir, kubernetes_version};
@@ -37,6 +38,7 @@ pub use eventually::{Probe, eventually};
 pub use record::{Running, find, shut_down};
 pub use registry::Registry;
 pub use shared::{KUBECONFIG_VARIABLE, shared};
+pub use tools::program;
 
 /// How progress of a long step is reported: one line without a line break.
 pub type Progress = fn(&str);

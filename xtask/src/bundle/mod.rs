@@ -128,8 +128,8 @@ fn dockerfile() -> String {
     text
 }
 
-/// The channels of the file-based catalog. `opm alpha render-template basic` makes the catalog of it.
-pub(crate) fn catalog_template(bundle_image: &str) -> String {
+/// The package and its channels, as in a file-based catalog.
+fn catalog_entries() -> Vec<Value> {
     let mut entries = vec![json!({
         "schema": "olm.package",
         "name": OPERATOR_NAME,
@@ -148,6 +148,21 @@ pub(crate) fn catalog_template(bundle_image: &str) -> String {
             }],
         }));
     }
+    entries
+}
+
+/// The package and its channels as a stream; with a rendered bundle it is a catalog.
+pub(crate) fn channels() -> String {
+    let documents = catalog_entries();
+    let documents = documents
+        .iter()
+        .filter_map(|entry| serde_norway::to_string(entry).ok());
+    documents.collect::<Vec<_>>().join("---\n")
+}
+
+/// The template of the catalog. `opm alpha render-template basic` fetches the bundle's image and makes the catalog of it.
+fn catalog_template(bundle_image: &str) -> String {
+    let mut entries = catalog_entries();
     entries.push(json!({ "schema": "olm.bundle", "image": bundle_image }));
     let template = json!({ "schema": "olm.template.basic", "entries": entries });
     let yaml = serde_norway::to_string(&template).unwrap_or_default(); // never fails: it is JSON

@@ -58,7 +58,7 @@ impl Error {
     /// A value of another form than the one expected.
     #[cold]
     pub(crate) fn instead_of(found: &str, wanted: &str) -> Self {
-        Self::at("", join(&["must be ", wanted, ", not ", found]))
+        Self::at("", join(&["must be ", wanted, ", not ", shortened(found)]))
     }
 
     /// A whole number that is none, or that is too small or too large.
@@ -100,7 +100,7 @@ impl Error {
 
     #[cold]
     pub(crate) fn unknown_value(value: &str, known: &[&str]) -> Self {
-        let what = join(&["`", value, "` is not a known value"]);
+        let what = join(&["`", shortened(value), "` is not a known value"]);
         Self::at("", with_known(what, known))
     }
 }
@@ -125,6 +125,13 @@ fn with_known(mut message: String, known: &[&str]) -> String {
         message.push('`');
     }
     message
+}
+
+/// Enough of a text of the user to recognise it.
+fn shortened(text: &str) -> &str {
+    const SHOWN: usize = 60;
+    text.split_at_checked(text.floor_char_boundary(SHOWN))
+        .map_or(text, |(shown, _)| shown)
 }
 
 /// Smaller than `concat`, which checks that the length does not overflow.

@@ -190,3 +190,13 @@ fn an_error_without_a_field_is_about_the_whole() {
         assert_eq!(error.message, expected, "{text}");
     }
 }
+
+#[test]
+fn a_message_does_not_repeat_a_text_of_any_length() {
+    let number = "9".repeat(5_000);
+    let error = from_str::<u8>(&number).unwrap_err();
+    assert!(error.message.len() < 200, "{}", error.message.len());
+    let wide = format!("\"{}\"", "ü".repeat(5_000));
+    let error = from_str::<u8>(&wide).unwrap_err();
+    assert!(error.message.len() < 200, "{}", error.message.len());
+}
