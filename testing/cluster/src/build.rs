@@ -24,7 +24,12 @@ pub(crate) struct Program {
     pub(crate) tags: &'static str,
 }
 
-const fn program(name: &'static str, module: &'static str, package: &'static str) -> Program {
+/// A program that needs no tags.
+pub(crate) const fn program(
+    name: &'static str,
+    module: &'static str,
+    package: &'static str,
+) -> Program {
     Program {
         name,
         module,

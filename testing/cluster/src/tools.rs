@@ -12,34 +12,34 @@ const OLM_TAGS: &str = "json1,containers_image_openpgp";
 
 /// All programs, by the module below `go/` that they are built in.
 const PROGRAMS: [Program; 16] = [
-    tool("kubelet", "kubernetes", "./kubelet"),
-    tool("kube-scheduler", "kubernetes", "./kube-scheduler"),
-    tool("kube-proxy", "kubernetes", "./kube-proxy"),
-    tool(
+    build::program("kubelet", "kubernetes", "./kubelet"),
+    build::program("kube-scheduler", "kubernetes", "./kube-scheduler"),
+    build::program("kube-proxy", "kubernetes", "./kube-proxy"),
+    build::program(
         "crane",
         "node-tools",
         "github.com/google/go-containerregistry/cmd/crane",
     ),
-    tool("minidns", "node-tools", "./minidns"),
-    tool("grpc-health-probe", "node-tools", "./grpc-health-probe"),
-    tool("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
-    tool("bundle-check", "bundle-check", "."),
-    tool(
+    build::program("minidns", "node-tools", "./minidns"),
+    build::program("grpc-health-probe", "node-tools", "./grpc-health-probe"),
+    build::program("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
+    build::program("bundle-check", "bundle-check", "."),
+    build::program(
         "kubeconform",
         "lint-tools",
         "github.com/yannh/kubeconform/cmd/kubeconform",
     ),
-    tool(
+    build::program(
         "kube-score",
         "lint-tools",
         "github.com/zegl/kube-score/cmd/kube-score",
     ),
-    tool(
+    build::program(
         "actionlint",
         "lint-tools",
         "github.com/rhysd/actionlint/cmd/actionlint",
     ),
-    tool(
+    build::program(
         "promtool",
         "promtool",
         "github.com/prometheus/prometheus/cmd/promtool",
@@ -66,21 +66,10 @@ const PROGRAMS: [Program; 16] = [
     ),
 ];
 
-const fn tool(name: &'static str, module: &'static str, package: &'static str) -> Program {
-    Program {
-        name,
-        module,
-        package,
-        tags: "",
-    }
-}
-
 const fn of_olm(name: &'static str, module: &'static str, package: &'static str) -> Program {
     Program {
-        name,
-        module,
-        package,
         tags: OLM_TAGS,
+        ..build::program(name, module, package)
     }
 }
 
