@@ -2,7 +2,7 @@
 
 mod compare;
 
-use crate::process::{output, run as run_process, succeeds};
+use crate::process::{output, run as run_process};
 use crate::steps::Steps;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
@@ -185,10 +185,5 @@ async fn catalog(opm: &PathBuf) -> Result<()> {
     )?;
     let mut validate = here(opm);
     validate.arg("validate").arg(&directory);
-    if !succeeds(validate).await {
-        let mut again = here(opm);
-        again.arg("validate").arg(&directory);
-        run_process(again).await?;
-    }
-    Ok(())
+    run_process(validate).await
 }

@@ -213,26 +213,23 @@ fn walk(schema: &Value, path: &str, paths: &mut BTreeSet<String>) {
 
 /// How the resources are, and which regions they need.
 async fn resources(client: &Client, namespace: &str) -> (Vec<Check>, BTreeSet<String>) {
-    let mut found = Vec::new();
-    let mut regions = BTreeSet::new();
-    let listed = [
-        survey::<EcrSecret>(client, &mut found, &mut regions).await,
-        survey::<ArgoHelmRepoSecret>(client, &mut found, &mut regions).await,
-    ];
+    let (mut found, mut regions) = (Vec::new(), BTreeSet::new());
     let mut checks = Vec::new();
-    if let Some(Err(_)) = listed.iter().find(|listed| listed.is_err()) {
+    let everywhere = [
+        survey::<EcrSecret>(client, None, &mut found, &mut regions).await,
+        survey::<ArgoHelmRepoSecret>(client, None, &mut found, &mut regions).await,
+    ];
+    if everywhere.iter().any(Result::is_err) {
         found.clear();
         // Not everywhere, then here.
-        for listed in [
-            here::<EcrSecret>(client, namespace, &mut found, &mut regions).await,
-            here::<ArgoHelmRepoSecret>(client, namespace, &mut found, &mut regions).await,
+        let here = Some(namespace);
+        for surveyed in [
+            survey::<EcrSecret>(client, here, &mut found, &mut regions).await,
+            survey::<ArgoHelmRepoSecret>(client, here, &mut found, &mut regions).await,
         ] {
-            if let Err(failure) = listed {
-                checks.push(check(
-                    State::Unseen,
-                    "resources",
-                    failure.message().to_owned(),
-                ));
+            if let Err(failure) = surveyed {
+                let text = failure.message().to_owned();
+                checks.push(check(State::Unseen, "resources", text));
             }
         }
     }
@@ -277,31 +274,14 @@ async fn resources(client: &Client, namespace: &str) -> (Vec<Check>, BTreeSet<St
 
 type Names = Vec<(String, String)>;
 
+/// Looks at the resources of a kind, in a namespace or everywhere.
 async fn survey<K: Listed>(
     client: &Client,
+    namespace: Option<&str>,
     found: &mut Names,
     regions: &mut BTreeSet<String>,
 ) -> Outcome {
-    add(list_all::<K>(client, None).await?, found, regions);
-    Ok(())
-}
-
-async fn here<K: Listed>(
-    client: &Client,
-    namespace: &str,
-    found: &mut Names,
-    regions: &mut BTreeSet<String>,
-) -> Outcome {
-    add(
-        list_all::<K>(client, Some(namespace)).await?,
-        found,
-        regions,
-    );
-    Ok(())
-}
-
-fn add<K: Listed>(resources: Vec<K>, found: &mut Names, regions: &mut BTreeSet<String>) {
-    for resource in resources {
+    for resource in list_all::<K>(client, namespace).await? {
         let status = resource.status().cloned().unwrap_or_default();
         let ready = status.condition("Ready");
         let reason = ready
@@ -317,4 +297,5 @@ fn add<K: Listed>(resources: Vec<K>, found: &mut Names, regions: &mut BTreeSet<S
             regions.insert(target.region.to_string());
         }
     }
+    Ok(())
 }

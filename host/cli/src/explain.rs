@@ -12,7 +12,7 @@ use crate::command_line::{Explain, Output};
 use crate::live::{Live, LiveModule, Surroundings};
 use crate::outcome::{Failure, Outcome};
 use crate::policy::{self, decision};
-use crate::resources::{Found, connect, find};
+use crate::resources::{connect, find};
 use crate::screen;
 
 /// What was found out about a resource.
@@ -28,10 +28,7 @@ pub(crate) async fn explain(arguments: Explain) -> Outcome {
     let (client, namespace) = connect(&arguments.one.place).await?;
     let found = find(&client, &namespace, &arguments.one.name).await?;
     let surroundings = Surroundings::of(&client, &namespace).await?;
-    let live = match &found {
-        Found::Ecr(resource) => surroundings.live(&**resource).await,
-        Found::Argo(resource) => surroundings.live(&**resource).await,
-    };
+    let live = surroundings.live_of(&found).await;
     let module = surroundings.module(live.policy.as_ref()).await?;
     let limits = arguments.limits.limits.clone();
     // Evaluating blocks, and uses a runtime of its own.

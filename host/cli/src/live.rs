@@ -15,7 +15,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use crate::outcome::{Failure, Outcome, input};
-use crate::resources::{Listed, list_all, refused};
+use crate::resources::{Found, Listed, list_all, refused};
 
 /// A resource, and what a policy is asked about it now.
 pub(crate) struct Live {
@@ -82,7 +82,7 @@ impl Surroundings {
     }
 
     /// One resource.
-    pub(crate) async fn live<K: Listed>(&self, resource: &K) -> Live {
+    async fn live<K: Listed>(&self, resource: &K) -> Live {
         let view = resource.view();
         let frequency = Frequency::from_spec(view.frequency);
         let target = resolve(&view).map_err(|error| error.to_string());
@@ -103,6 +103,14 @@ impl Surroundings {
             target,
             window,
             status,
+        }
+    }
+
+    /// One resource, of either kind.
+    pub(crate) async fn live_of(&self, found: &Found) -> Live {
+        match found {
+            Found::Ecr(resource) => self.live(&**resource).await,
+            Found::Argo(resource) => self.live(&**resource).await,
         }
     }
 

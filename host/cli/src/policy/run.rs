@@ -9,7 +9,7 @@ use super::{guardrail, judge, load_file, no, request};
 use crate::command_line::{Output, Run};
 use crate::live::Surroundings;
 use crate::outcome::Outcome;
-use crate::resources::{Found, block_on, connect, find};
+use crate::resources::{block_on, connect, find};
 use crate::screen;
 
 pub(super) fn run(arguments: &Run) -> Outcome {
@@ -58,9 +58,5 @@ async fn live(arguments: &Run, name: &str) -> Outcome<Request> {
     let (client, namespace) = connect(&arguments.place).await?;
     let found = find(&client, &namespace, name).await?;
     let surroundings = Surroundings::of(&client, &namespace).await?;
-    let live = match &found {
-        Found::Ecr(resource) => surroundings.live(&**resource).await,
-        Found::Argo(resource) => surroundings.live(&**resource).await,
-    };
-    Ok(live.request)
+    Ok(surroundings.live_of(&found).await.request)
 }
