@@ -4,9 +4,11 @@ mod bench;
 mod bundle;
 mod cluster;
 mod demo;
+mod e2e;
 mod fuzz;
 mod generate;
 mod guests;
+mod image;
 mod languages;
 mod lint;
 mod packages;
@@ -53,6 +55,10 @@ enum Command {
         #[arg(value_enum, default_value_t)]
         what: bench::What,
     },
+    /// Build the container image for each platform; needs python3 with pip
+    Image(image::Arguments),
+    /// Prove on a real node what the operator promises; on Debian, as root
+    E2e(e2e::Arguments),
     /// Build the policies in C and JavaScript, and test them; needs python3 with pip, and Node.js with npm
     Languages,
     /// Check chart, bundle and alerts with the programs that will read them
@@ -110,6 +116,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Cluster { action } => cluster::run(action).await,
         Command::Bench { what } => bench::run(what).await,
+        Command::Image(arguments) => image::run(arguments).await,
+        Command::E2e(arguments) => e2e::run(arguments).await,
         Command::Languages => languages::run().await,
         Command::Packages => packages::run().await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,

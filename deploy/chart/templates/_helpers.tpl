@@ -3,7 +3,7 @@ Names are fixed: trust policies in AWS, Secrets, the documents and upgrades from
 no nameOverride.
 */}}
 
-{{/* The Deployment's selector, which can never change. */}}
+{{/* What selects the pods. */}}
 {{- define "ecr.selectorLabels" -}}
 app.kubernetes.io/name: ecr-secret-operator
 control-plane: controller-manager

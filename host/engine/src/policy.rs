@@ -2,11 +2,15 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use ecr_policy_model::{Decision, Description, FieldError, Refusal, Request};
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
@@ -75,7 +79,12 @@ struct Inner {
     shared: Arc<Shared>,
     prepared: v1::BindingsPre<State>,
     origin: Origin,
+    /// Nanoseconds; [`NEVER`] before the first run.
+    last_run: AtomicU64,
 }
+
+/// Marks a policy that has not run.
+const NEVER: u64 = u64::MAX;
 
 /// What is known of a policy from its loading.
 pub(crate) struct Origin {
@@ -119,6 +128,7 @@ impl Policy {
             shared,
             prepared,
             origin,
+            last_run: AtomicU64::new(NEVER),
         };
         Self {
             inner: Arc::new(inner),
@@ -148,6 +158,14 @@ impl Policy {
     /// What the compilation took, now or when the code came to the disk.
     pub fn compile_cost(&self) -> CompileCost {
         self.inner.origin.cost
+    }
+
+    /// The processor time that its last run took, with the making of the instance; none if it has not run since it was
+    /// loaded. It tells whether a host does well to run it beside its own work: unlike fuel it counts what an
+    /// instruction does, and unlike [`Usage::wall_time`] not what else the machine does.
+    pub fn last_run(&self) -> Option<Duration> {
+        let nanos = self.inner.last_run.load(Ordering::Relaxed);
+        (nanos != NEVER).then(|| Duration::from_nanos(nanos))
     }
 
     /// Asks the policy about one resource, in a new instance and inside the limits.
@@ -232,7 +250,7 @@ impl Policy {
             }
         };
         let limits = self.limits();
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), processor_time());
         let mut store = self.store(request, started + limits.wall_time);
         let outcome = match self.inner.prepared.instantiate(&mut store) {
             Err(error) => Err((error, Phase::Instantiate)),
@@ -240,6 +258,9 @@ impl Policy {
         };
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
+        let took = processor_time().saturating_sub(before);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(NEVER - 1);
+        self.inner.last_run.store(nanos, Ordering::Relaxed);
         let (memory_bytes, table_elements) =
             (state.limiter.memory_bytes, state.limiter.table_elements);
         let log = state.into_log();
@@ -321,6 +342,11 @@ impl Policy {
         store.set_max_component_handles(limits.handles);
         store
     }
+}
+
+/// The processor time of this thread.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 impl fmt::Debug for Policy {

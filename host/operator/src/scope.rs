@@ -1,7 +1,7 @@
 //! The work on one scope, all namespaces or one of those to be served: its watches, its controllers, and what wakes them.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, OPERATOR_NAME};
 use futures::StreamExt;
@@ -118,6 +118,7 @@ impl Scope {
     fn watches(&self) -> Watches {
         let metrics = Arc::clone(&self.context.metrics);
         let policies = Arc::clone(&self.context.policies);
+        let patience = Arc::clone(policies.patience());
         Watches {
             client: self.context.client.clone(),
             namespace: self.namespace.clone(),
@@ -132,6 +133,8 @@ impl Scope {
                 });
             }),
             config_map_gone: Box::new(move |namespace, name| policies.forget(namespace, name)),
+            held_back: Box::new(move |namespace| patience.wait(namespace, Instant::now())),
+            held: Mutex::default(),
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Secrets, service accounts and `ConfigMap`s are watched as metadata only, Secrets only with our label.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ecr_policy_model::ResourceKind;
 use ecr_secret_core::api::{ArgoHelmRepoSecret, EcrSecret, MANAGED_BY, OPERATOR_NAME};
@@ -111,6 +113,8 @@ impl Wakers {
 pub type OnResourceGone = Box<dyn Fn(&'static str, &str, &str) + Send + Sync>;
 /// Takes a namespace and a name.
 pub type OnConfigMapGone = Box<dyn Fn(&str, &str) + Send + Sync>;
+/// Takes a namespace.
+pub type HeldBack = Box<dyn Fn(&str) -> Duration + Send + Sync>;
 
 /// One scope's watches.
 pub struct Watches {
@@ -126,6 +130,10 @@ pub struct Watches {
     pub gone: OnResourceGone,
     /// Told of a `ConfigMap` that is gone: its namespace and name.
     pub config_map_gone: OnConfigMapGone,
+    /// Tells for how long those who use a changed `ConfigMap` of a namespace are left alone.
+    pub held_back: HeldBack,
+    /// The `ConfigMap`s whose users are woken later, by namespace and name.
+    pub held: Mutex<HashSet<(String, String)>>,
 }
 
 impl Watches {
@@ -178,7 +186,7 @@ impl Watches {
                     ConfigMapFacts::new(&object.metadata)
                 })
             {
-                watches.config_map_changed(&change);
+                watches.config_map_changed(change);
             }
         })
         .await;
@@ -217,10 +225,10 @@ impl Watches {
     }
 
     async fn each<K>(
-        &self,
+        self: &Arc<Self>,
         stream: impl Stream<Item = watcher::Result<Event<K>>>,
         kind: &str,
-        apply: impl Fn(&Self, Event<K>),
+        apply: impl Fn(&Arc<Self>, Event<K>),
     ) {
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
@@ -267,20 +275,46 @@ impl Watches {
         }
     }
 
-    fn config_map_changed(&self, change: &Change<ConfigMapFacts>) {
+    fn config_map_changed(self: &Arc<Self>, change: Change<ConfigMapFacts>) {
         let default = [&change.before, &change.after]
             .into_iter()
             .flatten()
             .any(|facts| facts.default_policy);
-        let concerned = |facts: &ResourceFacts| match &facts.policy {
-            Some(source) => source.config_map() == Some(&change.name),
+        if change.after.is_none() {
+            self.wake_users(&change.namespace, &change.name, default);
+            (self.config_map_gone)(&change.namespace, &change.name);
+            return;
+        }
+        let wait = (self.held_back)(&change.namespace);
+        if wait.is_zero() {
+            self.wake_users(&change.namespace, &change.name, default);
+            return;
+        }
+        let held = (change.namespace, change.name);
+        // Whoever waits already will see what is new by then.
+        if self.held().insert(held.clone()) {
+            let watches = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                watches.held().remove(&held);
+                let (namespace, name) = held;
+                watches.wake_users(&namespace, &name, default);
+            });
+        }
+    }
+
+    /// Wakes the resources that use a `ConfigMap`; also those that name no policy, if it is one for them.
+    fn wake_users(&self, namespace: &str, config_map: &str, default: bool) {
+        let uses = |facts: &ResourceFacts| match &facts.policy {
+            Some(source) => source.config_map() == Some(config_map),
             None => default,
         };
-        self.wakers
-            .resources(&self.world, &change.namespace, concerned);
-        if change.after.is_none() {
-            (self.config_map_gone)(&change.namespace, &change.name);
-        }
+        self.wakers.resources(&self.world, namespace, uses);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashSet<(String, String)>> {
+        // Nothing between the lock and its end can panic half way.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn resource_changed<K: Kind>(&self, change: &Change<ResourceFacts>) {

@@ -74,20 +74,20 @@ pub fn check_settings(policy: &Policy, source: &str, settings: &str) -> Result<(
 /// Tries a policy on requests that another version of it answers.
 ///
 /// # Errors
-/// What is wrong with the first that it does not answer. To deny is an answer.
+/// What is wrong with the first that it does not answer, and the place of that one. To deny is an answer.
 pub fn try_out(
     policy: &Policy,
     source: &str,
     requests: &[Request],
     limits: &DecisionLimits,
-) -> Result<(), Failed> {
+) -> Result<(), (Failed, usize)> {
     for (number, request) in requests.iter().enumerate() {
         let of_whom = |mut failed: Failed| {
             if number > 0 {
                 let resource = &request.resource.name;
                 failed.problem.message = format!("{} (for {resource})", failed.problem.message);
             }
-            failed
+            (failed, number)
         };
         check_settings(policy, source, &request.settings).map_err(of_whom)?;
         match ask(policy, source, request, limits).answer {

@@ -105,22 +105,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let (mut quiet, mut disturbed) = (Vec::new(), Vec::new());
     for pair in 1..=arguments.pairs {
         let uploads = villain.begin("unused");
-        quiet.extend(tenants.measure(window).await?);
+        quiet.push(tenants.measure(window).await?);
         uploads.end().await?;
         let uploads = villain.begin("policy");
         disturbed.extend(tenants.measure(window).await?);
         let count = uploads.end().await?;
         println!("pair {pair}: {count} hostile uploads in each window");
     }
+    let chance = chance(&quiet);
+    let mut quiet = quiet.concat();
     quiet.sort_unstable();
     disturbed.sort_unstable();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let after = process::resident_mb_of(operator.pid())?;
-    let line = |times: &[Duration]| {
-        let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-        (at(50), at(99))
-    };
-    let ((quiet_p50, quiet_p99), (disturbed_p50, disturbed_p99)) = (line(&quiet), line(&disturbed));
+    let ((quiet_p50, quiet_p99), (disturbed_p50, disturbed_p99)) =
+        (percentiles(&quiet), percentiles(&disturbed));
     println!(
         "quiet      {} changes, p50 {quiet_p50:.1} ms, p99 {quiet_p99:.1} ms",
         quiet.len()
@@ -134,9 +133,36 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         disturbed_p50 / quiet_p50,
         disturbed_p99 / quiet_p99
     );
+    println!(
+        "chance     p50 {:.2}, p99 {:.2}, between every other quiet window",
+        chance.0, chance.1
+    );
     println!("operator   {before:.1} MB before, {after:.1} MB after");
     plane.stop();
     Ok(())
+}
+
+/// The 50th and the 99th of a hundred, in milliseconds.
+fn percentiles(sorted: &[Duration]) -> (f64, f64) {
+    let at = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    (at(50), at(99))
+}
+
+/// The ratios that chance alone gives: every other window against those between.
+fn chance(windows: &[Vec<Duration>]) -> (f64, f64) {
+    let half = |first: usize| {
+        let mut times: Vec<_> = windows
+            .iter()
+            .skip(first)
+            .step_by(2)
+            .flatten()
+            .copied()
+            .collect();
+        times.sort_unstable();
+        percentiles(&times)
+    };
+    let (some, others) = (half(0), half(1));
+    (others.0 / some.0, others.1 / some.1)
 }
 
 async fn namespace(client: &Client, name: &str) -> Result<()> {

@@ -38,7 +38,7 @@ pub use eventually::{Probe, eventually};
 pub use record::{Running, find, shut_down};
 pub use registry::Registry;
 pub use shared::{KUBECONFIG_VARIABLE, shared};
-pub use tools::program;
+pub use tools::{program, source};
 
 /// How progress of a long step is reported: one line without a line break.
 pub type Progress = fn(&str);

@@ -6,12 +6,13 @@ use crate::build::{self, Program};
 use crate::{Error, Progress};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What the operator framework's programs are built with.
 const OLM_TAGS: &str = "json1,containers_image_openpgp";
 
 /// All programs, by the module below `go/` that they are built in.
-const PROGRAMS: [Program; 16] = [
+const PROGRAMS: [Program; 18] = [
     build::program("kubelet", "kubernetes", "./kubelet"),
     build::program("kube-scheduler", "kubernetes", "./kube-scheduler"),
     build::program("kube-proxy", "kubernetes", "./kube-proxy"),
@@ -24,6 +25,8 @@ const PROGRAMS: [Program; 16] = [
     build::program("grpc-health-probe", "node-tools", "./grpc-health-probe"),
     build::program("helm", "helm", "helm.sh/helm/v4/cmd/helm"),
     build::program("bundle-check", "bundle-check", "."),
+    build::program("openshift-check", "openshift-check", "."),
+    build::program("argo-repository", "argo-repository", "."),
     build::program(
         "kubeconform",
         "lint-tools",
@@ -92,12 +95,40 @@ pub fn program(name: &str, progress: Progress) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Tells the versions of a module's requirements apart, so that other ones are built anew.
-fn versions(module: &str) -> Result<String, Error> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The source of a Go module that the programs of a folder below `go/` are made of, fetched if Go has not got it.
+///
+/// # Errors
+/// There is no Go, the folder does not require the module, or it cannot be fetched.
+pub fn source(folder: &str, module: &str) -> Result<PathBuf, Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Download {
+        dir: PathBuf,
+    }
+    let output = Command::new("go")
+        .current_dir(module_directory(folder))
+        .args(["mod", "download", "-json", module])
+        .output()
+        .map_err(|source| Error::Spawn {
+            program: "go".to_owned(),
+            source,
+        })?;
+    let answer: Result<Download, _> = serde_json::from_slice(&output.stdout);
+    answer.map(|download| download.dir).map_err(|_| {
+        let told = String::from_utf8_lossy(&output.stderr);
+        Error::Unsupported(format!("go cannot fetch {module}: {}", told.trim()))
+    })
+}
+
+fn module_directory(module: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("go")
         .join(module)
-        .join("go.sum");
+}
+
+/// Tells the versions of a module's requirements apart, so that other ones are built anew.
+fn versions(module: &str) -> Result<String, Error> {
+    let path = module_directory(module).join("go.sum");
     let sums = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let mut hasher = DefaultHasher::new();
     sums.hash(&mut hasher);

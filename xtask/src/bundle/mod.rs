@@ -53,7 +53,6 @@ pub(crate) fn files(image: &str) -> Vec<File> {
         ),
         manifest("servicemonitor", &monitoring::service_monitor()),
         manifest("prometheusrule", &monitoring::prometheus_rule()),
-        manifest("networkpolicy", &monitoring::network_policy()),
         named(
             "metadata/annotations.yaml",
             &json!({ "annotations": annotations() }),
@@ -208,6 +207,25 @@ mod tests {
 
     fn csv(image: &str) -> Value {
         csv::csv(image)
+    }
+
+    #[test]
+    fn the_bundle_holds_only_kinds_that_olm_installs_since_openshift_4_17() {
+        // One other kind, such as NetworkPolicy, and OLM calls the whole InstallPlan invalid.
+        const INSTALLED: [&str; 6] = [
+            "ClusterServiceVersion",
+            "CustomResourceDefinition",
+            "Service",
+            "ClusterRole",
+            "ServiceMonitor",
+            "PrometheusRule",
+        ];
+        let files = files(IMAGE).into_iter();
+        for (path, content) in files.filter(|(path, _)| path.starts_with("manifests/")) {
+            let object: Value = serde_norway::from_str(&content).unwrap();
+            let kind = object["kind"].as_str().unwrap();
+            assert!(INSTALLED.contains(&kind), "{path}");
+        }
     }
 
     #[test]

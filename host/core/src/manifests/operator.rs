@@ -26,6 +26,8 @@ const POLICY_CACHE_DIR: &str = "/var/cache/ecr-secret-operator";
 /// The `ConfigMap` in the operator's namespace that holds the administrator's guardrail, if it exists.
 pub(super) const GUARDRAIL_CONFIG_MAP: &str = "ecr-policy-guardrail";
 const GUARDRAIL_DIR: &str = "/etc/ecr-secret-operator/guardrail";
+/// The original operator's selector. A selector cannot be changed, so with another one an upgrade from it would be refused.
+const SELECTOR: [(&str, &str); 1] = [("control-plane", "controller-manager")];
 const WEB_IDENTITY_DIR: &str = "/var/run/secrets/openshift/serviceaccount";
 
 /// What may differ between two installations.
@@ -104,7 +106,7 @@ impl Installation {
             "metadata": metadata(WORKLOAD_NAME, Some(&self.namespace)),
             "spec": {
                 "replicas": 1,
-                "selector": { "matchLabels": labels() },
+                "selector": { "matchLabels": SELECTOR.into_iter().collect::<BTreeMap<_, _>>() },
                 "template": {
                     "metadata": {
                         "labels": labels(),
@@ -195,13 +197,11 @@ fn volumes() -> Value {
     ])
 }
 
-/// The labels of everything that belongs to the installation, and the Deployment's selector.
+/// The labels of everything that belongs to the installation.
 pub fn labels() -> BTreeMap<String, String> {
-    [
-        ("app.kubernetes.io/name", OPERATOR_NAME),
-        ("control-plane", "controller-manager"),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+    [("app.kubernetes.io/name", OPERATOR_NAME)]
+        .into_iter()
+        .chain(SELECTOR)
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -218,6 +218,17 @@ fn the_deployment_keeps_the_originals_names_mounts_and_variables() {
 }
 
 #[test]
+fn the_deployment_keeps_the_originals_selector_which_cannot_be_changed() {
+    let spec = deployment(&Installation::default()).spec.unwrap();
+    assert_eq!(
+        serde_json::to_value(&spec.selector).unwrap(),
+        json!({ "matchLabels": { "control-plane": "controller-manager" } })
+    );
+    // What else selects the pods, the Service for instance, can be exact.
+    assert_eq!(spec.template.metadata.unwrap().labels, Some(labels()));
+}
+
+#[test]
 fn the_pod_is_allowed_where_pod_security_is_restricted() {
     let pod = deployment(&Installation::default())
         .spec

@@ -1,37 +1,67 @@
 //! Asks policies off the threads that must not block.
 
+use std::sync::Arc;
+
 use ecr_policy_model::Request;
 use ecr_policy_verdict::{Failed, Judged};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::validate::DecisionLimits;
 use ecr_secret_engine::Policy;
-use tokio::task::spawn_blocking;
 
-/// As [`ecr_policy_verdict::ask`].
-pub(super) async fn judge(
-    policy: Policy,
-    source: &str,
-    request: &Request,
-    limits: &DecisionLimits,
-) -> Result<Judged, Failed> {
-    let (name, asked, bounds) = (source.to_owned(), request.clone(), *limits);
-    spawn_blocking(move || ecr_policy_verdict::ask(&policy, &name, &asked, &bounds))
-        .await
-        .map_err(|_| ended(source))
+use super::lanes::Lanes;
+
+/// Asks policies, and validates what they answer.
+#[derive(Debug)]
+pub(super) struct Judge {
+    lanes: Lanes,
+    limits: DecisionLimits,
 }
 
-/// As [`ecr_policy_verdict::try_out`].
-pub(super) async fn try_out(
-    policy: Policy,
-    source: &str,
-    requests: Vec<Request>,
-    limits: &DecisionLimits,
-) -> Result<(), Failed> {
-    let (name, bounds) = (source.to_owned(), *limits);
-    spawn_blocking(move || ecr_policy_verdict::try_out(&policy, &name, &requests, &bounds))
-        .await
-        .unwrap_or_else(|_| Err(ended(source)))
+impl Judge {
+    /// Decisions have to keep these limits.
+    pub(super) fn new(limits: DecisionLimits) -> Self {
+        Self {
+            lanes: Lanes::default(),
+            limits,
+        }
+    }
+
+    /// What decisions have to keep.
+    pub(super) fn limits(&self) -> DecisionLimits {
+        self.limits
+    }
+
+    /// As [`ecr_policy_verdict::ask`].
+    pub(super) async fn ask(
+        &self,
+        policy: Policy,
+        source: &str,
+        request: &Request,
+    ) -> Result<Judged, Failed> {
+        let (name, asked, limits) = (source.to_owned(), request.clone(), self.limits);
+        let runs = policy.clone();
+        let work = move || ecr_policy_verdict::ask(&runs, &name, &asked, &limits);
+        let judged = self.lanes.run(&policy, &request.resource.namespace, work);
+        judged.await.ok_or_else(|| ended(source))
+    }
+
+    /// As [`ecr_policy_verdict::try_out`], with the place of the request that failed. `requests` are of one namespace, and
+    /// there is at least one.
+    pub(super) async fn try_out(
+        &self,
+        policy: &Policy,
+        source: &str,
+        requests: &Arc<[Request]>,
+    ) -> Result<(), (Failed, usize)> {
+        let (name, asked, limits) = (source.to_owned(), Arc::clone(requests), self.limits);
+        let runs = policy.clone();
+        let work = move || ecr_policy_verdict::try_out(&runs, &name, &asked, &limits);
+        let tried = self
+            .lanes
+            .run(policy, &requests[0].resource.namespace, work);
+        tried.await.unwrap_or_else(|| Err((ended(source), 0)))
+    }
 }
 
 /// The operator is stopping, or a library panicked, which is logged.

@@ -1,9 +1,12 @@
 //! From a `ConfigMap` to a verdict: finds the module, loads it once, asks it, checks the answer.
 
+mod choice;
 mod guardrail;
 mod images;
 mod judge;
+mod lanes;
 mod loading;
+mod patience;
 mod queue;
 mod source;
 
@@ -11,19 +14,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ecr_policy_model::{Decision, Request, default_decision};
-use ecr_policy_verdict::Failed;
 use ecr_secret_core::api::{PolicyRef, PolicyStatus, PolicyUsage};
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::policy_source::{PolicySource, source_of};
 use ecr_secret_core::reason::Reason;
 use ecr_secret_core::schedule::Adjusted;
 use ecr_secret_core::validate::{DecisionLimits, Guarded, ValidDecision, validate_decision};
-use ecr_secret_engine::{Engine, Figure, Policy, PolicyCache, Unit};
+use ecr_secret_engine::{Engine, Figure, PolicyCache, Unit};
 use kube::Client;
 
+use choice::{Choice, pinned};
 pub use guardrail::Guard;
 pub use images::{Images, Registries};
-use judge::{judge, try_out};
+use judge::Judge;
+pub use patience::Patience;
 use queue::FairQueue;
 use source::Source;
 
@@ -41,9 +45,10 @@ const LOADED: usize = 64 << 20;
 pub struct Policies {
     client: Client,
     engine: Engine,
-    limits: DecisionLimits,
+    judge: Judge,
     loaded: Arc<PolicyCache>,
     compiling: FairQueue,
+    patience: Arc<Patience>,
     guard: Arc<Guard>,
     images: Images,
     /// By namespace and source: the last state that was read. The inner lock makes one reader
@@ -85,14 +90,6 @@ impl From<Result<ValidDecision, Problem>> for Verdict {
     }
 }
 
-/// Which version of a module decides about a request.
-enum Choice {
-    /// This one, and what is wrong with the newest one if that is another.
-    Decides(Policy, Option<Failed>),
-    /// None, and why.
-    Nobody(Failed),
-}
-
 impl Policies {
     /// Policies on this engine, under this guardrail.
     pub fn new(
@@ -105,14 +102,20 @@ impl Policies {
         Self {
             client,
             engine,
-            limits: DecisionLimits::default(),
+            judge: Judge::new(DecisionLimits::default()),
             loaded: Arc::new(PolicyCache::new(LOADED)),
             compiling: FairQueue::new(COMPILATIONS),
+            patience: Arc::default(),
             guard,
             images,
             sources: Mutex::default(),
             metrics,
         }
+    }
+
+    /// Which namespaces are held back because their modules keep failing.
+    pub fn patience(&self) -> &Arc<Patience> {
+        &self.patience
     }
 
     /// The administrator's guardrail.
@@ -141,7 +144,11 @@ impl Policies {
     ) -> kube::Result<Verdict> {
         let mut verdict = self.ask_policy(world, policy, request, last).await?;
         if let Ok(decision) = verdict.decision {
-            verdict.decision = match self.guard.guard(request, decision, self.limits).await {
+            verdict.decision = match self
+                .guard
+                .guard(request, decision, self.judge.limits())
+                .await
+            {
                 Ok(Guarded { decision, taken }) => {
                     verdict.narrowed = told(&taken);
                     Ok(decision)
@@ -181,7 +188,7 @@ impl Policies {
     /// Without a policy it is the spec that says what cannot be.
     fn by_default(&self, request: &Request) -> Result<ValidDecision, Problem> {
         let decision = default_decision(request);
-        validate_decision(&decision, request, &self.limits).map_err(|error| {
+        validate_decision(&decision, request, &self.judge.limits()).map_err(|error| {
             Problem::new(
                 Reason::InvalidSpec,
                 format!("the spec is not valid: {error}"),
@@ -222,6 +229,9 @@ impl Policies {
             .iter()
             .filter(|digest| source.digests().all(|kept| kept != digest.as_str()));
         over.for_each(|digest| self.loaded.remove(digest));
+        if let Choice::Decides(_, Some(failed)) | Choice::Nobody(failed) = &choice {
+            self.blame(&mut source, namespace, failed);
+        }
         drop(source);
 
         let (chosen, newer) = match choice {
@@ -237,14 +247,21 @@ impl Policies {
         };
         told.digest = Some(chosen.digest().to_owned());
         told.interface = Some(chosen.interface().to_string());
-        let judged = judge(chosen, &from.to_string(), request, &self.limits).await;
+        let judged = self.judge.ask(chosen, &from.to_string(), request).await;
         if let Ok(judged) = &judged {
             self.metrics.ran(&judged.usage);
             told.usage = shown(&judged.usage.figures(&self.engine.options().limits));
         }
         let answer = judged.and_then(|judged| judged.answer);
         let answered = answer.is_ok();
-        self.source(&place).lock().await.remember(request, answered);
+        {
+            let source = self.source(&place);
+            let mut source = source.lock().await;
+            source.remember(request, answered);
+            if let Err(failed) = &answer {
+                self.blame(&mut source, namespace, failed);
+            }
+        }
         // While the version before answers, it is the newer one that is told of; and also when neither does.
         let failed = match &newer {
             Some(newer) => Some(newer),
@@ -274,70 +291,18 @@ impl Policies {
         Arc::clone(sources.entry(place.clone()).or_default())
     }
 
-    /// The version that decides about this request.
-    async fn choose(
-        &self,
-        world: &World,
-        source: &mut Source,
-        from: &PolicySource,
-        request: &Request,
-        pin: Option<&str>,
-        newest: Result<Policy, Failed>,
-    ) -> Choice {
-        let newest_digest = newest.as_ref().ok().map(Policy::digest);
-        let before = match source.serving.as_deref() {
-            Some(digest)
-                if newest_digest != Some(digest) && pin.is_none_or(|pin| pin == digest) =>
-            {
-                self.kept(digest).await
-            }
-            _ => None,
-        };
-        match (newest, before) {
-            // Whoever takes a policy away wants no version of it.
-            (Err(failed), _) if failed.problem.reason == Reason::PolicyMissing => {
-                Choice::Nobody(failed)
-            }
-            (Err(failed), None) => Choice::Nobody(failed),
-            (Err(failed), Some(before)) => Choice::Decides(before, Some(failed)),
-            // A module that is pinned is wanted here, whatever happens to others by it.
-            (Ok(newest), _) if pin.is_some() => Choice::Decides(newest, None),
-            (Ok(newest), None) => {
-                source.serving = Some(newest.digest().to_owned());
-                Choice::Decides(newest, None)
-            }
-            (Ok(newest), Some(before)) => {
-                let trial = source.trial(request, world, from);
-                match try_out(newest.clone(), &from.to_string(), trial, &self.limits).await {
-                    Ok(()) => {
-                        source.serving = Some(newest.digest().to_owned());
-                        Choice::Decides(newest, None)
-                    }
-                    Err(mut failed) => {
-                        failed.problem.message = format!(
-                            "{}; the version {} goes on until the new one {} answers",
-                            failed.problem.message,
-                            short(before.digest()),
-                            short(newest.digest()),
-                        );
-                        Choice::Decides(before, Some(failed))
-                    }
-                }
-            }
-        }
-    }
-
     /// Checks a decision that was good once: it may come from an annotation that anybody may have edited, and the guardrail may
     /// be another one.
     pub async fn still_good(&self, decision: &Decision, request: &Request) -> Option<Decision> {
         let valid = self.valid(decision, request)?;
-        let guarded = self.guard.guard(request, valid, self.limits).await.ok()?;
+        let limits = self.judge.limits();
+        let guarded = self.guard.guard(request, valid, limits).await.ok()?;
         Some(guarded.decision.into_inner())
     }
 
     /// The decision, with the proof that it breaks no rule.
     pub fn valid(&self, decision: &Decision, request: &Request) -> Option<ValidDecision> {
-        validate_decision(decision, request, &self.limits).ok()
+        validate_decision(decision, request, &self.judge.limits()).ok()
     }
 }
 
@@ -358,25 +323,6 @@ fn told(taken: &[String]) -> Option<Adjusted> {
             shown.join(", ")
         ),
     })
-}
-
-/// Refuses a module that is not the one that the resource allows.
-fn pinned(policy: Policy, pin: Option<&str>, from: &PolicySource) -> Result<Policy, Failed> {
-    let digest = policy.digest();
-    match pin.filter(|pin| *pin != digest) {
-        None => Ok(policy),
-        Some(pin) => {
-            let message = format!(
-                "{from} holds the module {digest}, but spec.policy.sha256 allows only {pin}; upload that module or change the pin"
-            );
-            Err(Problem::new(Reason::PolicyDigestMismatch, message).into())
-        }
-    }
-}
-
-/// The beginning of a digest, for people.
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 /// What a status tells of a source before its module is known.

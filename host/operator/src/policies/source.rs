@@ -5,8 +5,10 @@
 //! are the last ones of the namespace's resources, so the version is tried on what it will really be asked.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ecr_policy_model::Request;
+use ecr_policy_verdict::Failed;
 use ecr_secret_core::decide::Problem;
 use ecr_secret_core::policy_source::PolicySource;
 
@@ -23,6 +25,17 @@ pub(super) struct Source {
     /// The digest of the version that decides.
     pub(super) serving: Option<String>,
     recent: VecDeque<Asked>,
+    failed_trial: Option<FailedTrial>,
+    /// The `resourceVersion` whose failure was counted.
+    blamed: Option<String>,
+}
+
+/// The last trial of a new version that failed.
+struct FailedTrial {
+    digest: String,
+    /// The request that it did not answer.
+    request: Request,
+    failed: Failed,
 }
 
 /// What a source held at a `resourceVersion`, which an image does not have: the digest of a module that loads, or what is
@@ -69,7 +82,7 @@ impl Source {
         request: &Request,
         world: &World,
         from: &PolicySource,
-    ) -> Vec<Request> {
+    ) -> Arc<[Request]> {
         self.recent.retain(|asked| {
             let resource = &asked.request.resource;
             let facts = world
@@ -86,5 +99,33 @@ impl Source {
             .filter(|asked| asked.answered && asked.request.resource.uid != request.resource.uid)
             .map(|asked| asked.request.clone());
         std::iter::once(request.clone()).chain(others).collect()
+    }
+
+    /// Why a version fails this trial, if that is known: one of the requests is the one that it failed on before, and the
+    /// same request gives the same answer. So a version that fails is tried once, and not by every resource.
+    pub(super) fn failed_before(&self, digest: &str, trial: &[Request]) -> Option<Failed> {
+        let last = self
+            .failed_trial
+            .as_ref()
+            .filter(|last| last.digest == digest)?;
+        trial.contains(&last.request).then(|| last.failed.clone())
+    }
+
+    /// Remembers on which request a version failed. What passes by itself is not remembered.
+    pub(super) fn trial_failed(&mut self, digest: &str, request: &Request, failed: &Failed) {
+        self.failed_trial = (!failed.passing).then(|| FailedTrial {
+            digest: digest.to_owned(),
+            request: request.clone(),
+            failed: failed.clone(),
+        });
+    }
+
+    /// Whether what is in the source now fails for the first time. Tells so once for each `resourceVersion`.
+    pub(super) fn is_first_failure(&mut self) -> bool {
+        let version = self.read.as_ref().map(|read| &read.resource_version);
+        let version = version.cloned().unwrap_or_default();
+        let first = self.blamed.as_ref() != Some(&version);
+        self.blamed = Some(version);
+        first
     }
 }

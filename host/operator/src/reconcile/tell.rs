@@ -94,13 +94,7 @@ fn observe<K: Kind>(context: &Context, namespace: String, name: String, status: 
         namespace,
         name,
     };
-    let good = ready.is_some_and(|ready| ready.status == ConditionStatus::True);
-    context.metrics.resource(
-        &labels,
-        good,
-        status.expires_at.map(Into::into),
-        status.next_refresh_time.map(Into::into),
-    );
+    context.metrics.resource(&labels, &status.into());
     // It may have been deleted meanwhile. Whoever saw that has taken the series away already, or still will.
     let known = context.world.resources(K::model_kind());
     if known.get(&labels.namespace, &labels.name).is_none() {

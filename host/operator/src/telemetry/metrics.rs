@@ -1,10 +1,9 @@
-//! Metrics in the OpenMetrics text format. The series of a resource vanish with the resource.
+//! Metrics in the OpenMetrics text format.
 
 use std::fmt::Write;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 
 use ecr_secret_engine::Usage;
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,16 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Names one resource.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ResourceLabels {
-    /// `Secret` or `ArgoHelmRepoSecret`.
-    pub kind: &'static str,
-    /// The resource's namespace.
-    pub namespace: String,
-    /// The resource's name.
-    pub name: String,
-}
+use super::resources::Resources;
+pub use super::resources::{ResourceLabels, ResourceState};
 
 /// Names how something ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,15 +22,11 @@ pub struct ResultLabels {
     pub result: &'static str,
 }
 
-type Times = Family<ResourceLabels, Gauge<f64, AtomicU64>>;
-
 /// Everything that is measured.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    ready: Family<ResourceLabels, Gauge>,
-    expires: Times,
-    next_refresh: Times,
+    resources: Resources,
     refreshes: Family<ResultLabels, Counter>,
     /// Seconds from the start of a reconcile that renewed a token to the written Secret.
     pub refresh_duration: Histogram,
@@ -50,15 +37,15 @@ pub struct Metrics {
     policy_fuel: Histogram,
     aws_requests: Family<ResultLabels, Counter>,
     leading: Gauge,
+    /// How many scopes work. A replica leads in all of them or in none, but they do not begin and end at the same moment.
+    working: Mutex<usize>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("ecr_secret");
         let metrics = Self {
-            ready: Family::default(),
-            expires: Family::default(),
-            next_refresh: Family::default(),
+            resources: Resources::default(),
             refreshes: Family::default(),
             refresh_duration: Histogram::new([
                 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -72,25 +59,10 @@ impl Default for Metrics {
             policy_fuel: Histogram::new([1e3, 1e4, 1e5, 1e6, 1e7]),
             aws_requests: Family::default(),
             leading: Gauge::default(),
+            working: Mutex::default(),
             registry: Registry::default(),
         };
-        registry.register(
-            "ready",
-            "Whether the resource's Secret is good (1) or not (0)",
-            metrics.ready.clone(),
-        );
-        registry.register_with_unit(
-            "expires_timestamp",
-            "When the token in the Secret dies, since the Unix epoch",
-            Unit::Seconds,
-            metrics.expires.clone(),
-        );
-        registry.register_with_unit(
-            "next_refresh_timestamp",
-            "When the token is renewed, since the Unix epoch",
-            Unit::Seconds,
-            metrics.next_refresh.clone(),
-        );
+        metrics.resources.register(&mut registry);
         registry.register(
             "refresh",
             "Attempts to write a fresh token, by result",
@@ -147,23 +119,13 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Tells the state of one resource.
-    pub fn resource(
-        &self,
-        labels: &ResourceLabels,
-        ready: bool,
-        expires: Option<Timestamp>,
-        next_refresh: Option<Timestamp>,
-    ) {
-        self.ready.get_or_create(labels).set(i64::from(ready));
-        set(&self.expires, labels, expires);
-        set(&self.next_refresh, labels, next_refresh);
+    pub fn resource(&self, labels: &ResourceLabels, state: &ResourceState) {
+        self.resources.set(labels, state);
     }
 
     /// Forgets a resource.
     pub fn forget(&self, labels: &ResourceLabels) {
-        self.ready.remove(labels);
-        self.expires.remove(labels);
-        self.next_refresh.remove(labels);
+        self.resources.forget(labels);
     }
 
     /// Counts an attempt to write a fresh token.
@@ -209,9 +171,20 @@ impl Metrics {
             .inc();
     }
 
-    /// Tells whether this replica leads.
+    /// Tells that a scope begins (true) or ends to work, because this replica leads or does not any more. What the replica
+    /// knows of resources then gets old, so it is not told any more.
     pub fn leads(&self, leading: bool) {
-        self.leading.set(i64::from(leading));
+        // Nothing between the lock and its end can panic half way.
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        *working = if leading {
+            *working + 1
+        } else {
+            working.saturating_sub(1)
+        };
+        self.leading.set(i64::from(*working > 0));
+        if *working == 0 {
+            self.resources.forget_all();
+        }
     }
 
     /// Everything as OpenMetrics text.
@@ -224,57 +197,5 @@ impl Metrics {
     }
 }
 
-fn set(family: &Times, labels: &ResourceLabels, time: Option<Timestamp>) {
-    match time {
-        Some(time) => {
-            family
-                .get_or_create(labels)
-                .set(time.as_duration().as_secs_f64());
-        }
-        None => {
-            family.remove(labels);
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_series_of_a_resource_vanish_with_it() {
-        let metrics = Metrics::default();
-        let labels = ResourceLabels {
-            kind: "Secret",
-            namespace: "ns".into(),
-            name: "a".into(),
-        };
-        metrics.resource(&labels, true, Some(Timestamp::UNIX_EPOCH), None);
-        let text = metrics.render();
-        assert!(
-            text.contains(r#"ecr_secret_ready{kind="Secret",namespace="ns",name="a"} 1"#),
-            "{text}"
-        );
-        assert!(
-            text.contains("ecr_secret_expires_timestamp_seconds{"),
-            "{text}"
-        );
-        assert!(
-            !text.contains("ecr_secret_next_refresh_timestamp_seconds{"),
-            "{text}"
-        );
-        metrics.forget(&labels);
-        assert!(!metrics.render().contains("namespace=\"ns\""));
-    }
-
-    #[test]
-    fn counters_carry_the_names_that_are_documented() {
-        let metrics = Metrics::default();
-        metrics.refreshed("Refreshed");
-        assert!(
-            metrics
-                .render()
-                .contains(r#"ecr_secret_refresh_total{result="Refreshed"} 1"#)
-        );
-    }
-}
+mod tests;

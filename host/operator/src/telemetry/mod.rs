@@ -4,4 +4,5 @@ pub mod access;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+mod resources;
 pub mod tls;

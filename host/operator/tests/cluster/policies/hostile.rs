@@ -214,3 +214,33 @@ async fn a_policys_odd_times_and_long_logs_are_put_right_and_the_secret_is_good(
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_modules_without_end_are_looked_at_now_and_then_and_a_good_one_after_them_takes_over()
+ {
+    const UPLOADS: usize = 100;
+    let (stage, operator) = Stage::with_operator().await;
+    stage.upload("p", MODULE, b"none".to_vec()).await;
+    let spec = policy_spec("a", json!({ "config_map": "p" }));
+    stage.create("a", spec).await;
+    stage.ready("a", "PolicyNotAComponent").await;
+    for number in 0..UPLOADS {
+        let none = format!("none {number}");
+        stage.upload("p", MODULE, none.into_bytes()).await;
+    }
+    stage.upload("p", MODULE, Stage::guest("default")).await;
+    // It waits for what those before it cost.
+    stage.ready_within(4 * SOON, "a", "Refreshed").await;
+    let looked_at = refusals(&operator.metrics().await.unwrap());
+    assert!(looked_at > 0.0, "nothing was counted");
+    assert!(looked_at < 30.0, "{looked_at} of {UPLOADS} were looked at");
+}
+
+/// How many modules were refused because they are none.
+fn refusals(metrics: &str) -> f64 {
+    let counted = "ecr_secret_policy_evaluation_total{result=\"PolicyNotAComponent\"} ";
+    let values = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(counted));
+    values.map(|value| value.parse::<f64>().unwrap()).sum()
+}

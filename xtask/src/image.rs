@@ -1,0 +1,153 @@
+//! `cargo xtask image`: the operator's container image for each platform, without a container engine.
+//!
+//! The same sources, tools and `SOURCE_DATE_EPOCH` give the same bytes, wherever and whenever they are built. What is in the
+//! image is in `contents.rs`; how it is run and what it says of itself is in `config.rs`.
+
+mod binary;
+mod build;
+mod config;
+mod contents;
+mod dependencies;
+mod epoch;
+mod layer;
+mod layout;
+mod notices;
+mod platform;
+mod reproducible;
+mod sbom;
+mod tools;
+
+use crate::workspace::{self, shown};
+use anyhow::{Context, Result, bail};
+use build::Place;
+use config::Labels;
+use epoch::Epoch;
+use layout::{Image, Layout};
+use platform::Platform;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tools::Tools;
+
+/// The most that a node may have to download, in bytes.
+const LARGEST: usize = 15_000_000;
+
+/// What to build, and where.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The platforms, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = platform::ALL)]
+    platform: Vec<Platform>,
+    /// The directory for the image, instead of target/image
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// The commit that is built, for the label org.opencontainers.image.revision
+    #[arg(long)]
+    revision: Option<String>,
+    /// Build once more from a copy of the sources in another directory, and fail when that gives another image
+    #[arg(long)]
+    check_reproducible: bool,
+}
+
+/// What is the same wherever the image is built.
+struct Recipe {
+    platforms: Vec<Platform>,
+    tools: Tools,
+    labels: Labels,
+    epoch: Epoch,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+    let output = match arguments.output {
+        Some(directory) => std::path::absolute(directory)?,
+        None => workspace::target().join("image"),
+    };
+    let recipe = Recipe {
+        epoch: Epoch::from_environment()?,
+        labels: config::labels(arguments.revision.as_deref()),
+        tools: Tools::ensure(&arguments.platform).await?,
+        platforms: arguments.platform,
+    };
+    let here = Place {
+        sources: workspace::root(),
+        target: output.join("build"),
+    };
+    let built = recipe.images(&here).await?;
+    let images: Vec<_> = built.iter().map(|built| &built.image).collect();
+    let layout = Layout::new(&images, &recipe.labels, &recipe.epoch.timestamp());
+    write(&output, &built, &layout)?;
+    print(&images, &layout);
+    if arguments.check_reproducible {
+        let elsewhere = reproducible::copy(&output.join("again")).await?;
+        for (image, again) in images.iter().zip(recipe.images(&elsewhere).await?) {
+            reproducible::compare(image, &again.image)?;
+        }
+        println!("a build elsewhere gave the same");
+    }
+    Ok(())
+}
+
+/// An image, and the list of what it is made of.
+struct Built {
+    image: Image,
+    sbom: String,
+}
+
+impl Recipe {
+    async fn images(&self, place: &Place) -> Result<Vec<Built>> {
+        let mut images = Vec::new();
+        for &platform in &self.platforms {
+            eprintln!("==> {platform}");
+            images.push(self.image(place, platform).await?);
+        }
+        Ok(images)
+    }
+
+    /// Builds the binary, checks it, and puts the image around it.
+    async fn image(&self, place: &Place, platform: Platform) -> Result<Built> {
+        let path = build::binary(place, &self.tools, platform).await?;
+        let name = shown(&path);
+        let binary = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
+        let audit = binary::check(&binary, platform, &place.private_paths()?)
+            .with_context(|| format!("{name} is not fit for the image"))?;
+        let dependencies = dependencies::resolve(&place.sources, platform, audit).await?;
+        let contents = contents::contents(binary, &dependencies)?;
+        let layer = layer::layer(&contents, self.epoch.seconds())?;
+        let image = Image::new(platform, layer, &self.labels, &self.epoch.timestamp());
+        let size = image.compressed_size();
+        if size > LARGEST {
+            bail!(
+                "the image for {platform} has {size} bytes compressed, and may have {LARGEST}: see what {name} has grown by"
+            );
+        }
+        let sbom = sbom::document(platform, &dependencies)?;
+        Ok(Built { image, sbom })
+    }
+}
+
+fn write(output: &Path, built: &[Built], layout: &Layout) -> Result<()> {
+    layout.write(&output.join("oci"))?;
+    for Built { image, sbom } in built {
+        let name = image.platform.architecture();
+        let archive = image.archive()?;
+        write_file(&output.join(format!("{name}.tar")), &archive)?;
+        write_file(
+            &output.join(format!("sbom-{name}.cdx.json")),
+            sbom.as_bytes(),
+        )?;
+    }
+    let digest = format!("{}\n", layout.digest());
+    write_file(&output.join("digest"), digest.as_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", shown(path)))
+}
+
+fn print(images: &[&Image], layout: &Layout) {
+    println!("{:<12} {:>11}  digest", "platform", "compressed");
+    for image in images {
+        let (platform, size) = (image.platform.to_string(), image.compressed_size());
+        println!("{platform:<12} {size:>11}  {}", image.digest());
+    }
+    println!("{:<12} {:>11}  {}", "all", "", layout.digest());
+}
