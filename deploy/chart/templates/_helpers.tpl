@@ -127,12 +127,6 @@ ecr-secret-operator-controller-manager-metrics-service
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
-- name: MALLOC_ARENA_MAX
-  value: "2"
-- name: MALLOC_MMAP_THRESHOLD_
-  value: "131072"
-- name: MALLOC_TRIM_THRESHOLD_
-  value: "131072"
 - name: POLICY_CACHE_DIR
   value: /var/cache/ecr-secret-operator
 {{- if .Values.policy.guardrail.configMap }}

@@ -74,13 +74,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         .collect();
     let cache_directory = cache.path().to_str().context("a path of text")?.to_owned();
     environment.push(("POLICY_CACHE_DIR".to_owned(), cache_directory));
-    // As in the Deployment.
-    let malloc = [
-        ("MALLOC_ARENA_MAX", "2"),
-        ("MALLOC_MMAP_THRESHOLD_", "131072"),
-        ("MALLOC_TRIM_THRESHOLD_", "131072"),
-    ];
-    environment.extend(malloc.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let setup = Setup {
         binary: arguments.operator.clone(),
         kubeconfig: plane

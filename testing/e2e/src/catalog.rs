@@ -5,6 +5,7 @@ use crate::process::{command, run};
 use crate::programs::program;
 use crate::{World, objects, olm, until};
 use anyhow::{Context, Result, ensure};
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 /// The package of the operator.
 pub const PACKAGE: &str = "ecr-secret-operator";
+/// The API of OLM's kinds.
+pub const OPERATORS: &str = "operators.coreos.com/v1alpha1";
 /// The catalog's name in OLM's namespace.
 pub const CATALOG: &str = "e2e";
 /// The registry pod's startup probe asks every ten seconds.
@@ -109,7 +112,7 @@ pub async fn publish(world: &World, bundles: &[&Bundle]) -> Result<()> {
     let client = world.node.client();
     let image = push(world, bundles).await?;
     let source = json!({
-        "apiVersion": "operators.coreos.com/v1alpha1",
+        "apiVersion": OPERATORS,
         "kind": "CatalogSource",
         "metadata": { "name": CATALOG, "namespace": olm::NAMESPACE },
         "spec": {
@@ -118,15 +121,40 @@ pub async fn publish(world: &World, bundles: &[&Bundle]) -> Result<()> {
             "grpcPodConfig": { "securityContextConfig": "restricted" },
         },
     });
+    let sources = objects::all(&client, OPERATORS, "CatalogSource", Some(olm::NAMESPACE)).await?;
+    let before = sources.get_opt(CATALOG).await?;
+    if before
+        .as_ref()
+        .is_some_and(|before| before.data["spec"]["image"] == image.as_str())
+    {
+        return Ok(());
+    }
+    let connected = |source: &DynamicObject| source.data["status"]["connectionState"].clone();
+    let before = before.as_ref().map(connected).unwrap_or_default();
     objects::apply(&client, source).await?;
+    wait_for_pod(world, &image).await?;
+    // OLM answers from what it knows of the catalog before, until it has connected anew.
+    until(SERVED, "OLM to connect to the catalog", async || {
+        let state = connected(&sources.get(CATALOG).await?);
+        ensure!(
+            state["lastObservedState"] == "READY" && state["lastConnect"] != before["lastConnect"],
+            "it is {state}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+async fn wait_for_pod(world: &World, image: &str) -> Result<()> {
+    let client = world.node.client();
     let pods = objects::all(&client, "v1", "Pod", Some(olm::NAMESPACE)).await?;
-    let params = kube::api::ListParams::default().labels(&format!("olm.catalogSource={CATALOG}"));
+    let params = ListParams::default().labels(&format!("olm.catalogSource={CATALOG}"));
     until(SERVED, "the catalog's pod", async || {
         let found = pods.list(&params).await?.items;
         ensure!(found.len() == 1, "there are {} pods", found.len());
         let spec = &found[0].data["spec"];
         ensure!(
-            spec["containers"][0]["image"] == image.as_str(),
+            spec["containers"][0]["image"] == image,
             "it serves the catalog before"
         );
         let ready = objects::condition(&found[0], "Ready").context("it is not started")?;

@@ -10,9 +10,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 const NAME: &str = "ecr-e2e";
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The node's address; the API server, registries and the AWS double listen on it.
 pub const ADDRESS: &str = "10.89.0.1";
 
@@ -39,7 +42,11 @@ pub async fn run_inside(arguments: &Arguments) -> Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let proved = tokio::select! {
         status = child.wait() => status.context("wait for the proofs")?.success(),
-        _ = interrupt.recv() => false,
+        // A terminal tells the one inside, too, which then ends by itself.
+        _ = interrupt.recv() => match timeout(LAST_WORDS, child.wait()).await {
+            Ok(status) => status.context("wait for the proofs")?.success(),
+            Err(_) => false,
+        },
         _ = terminate.recv() => false,
     };
     drop(child);

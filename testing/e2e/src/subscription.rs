@@ -1,6 +1,6 @@
 //! One installation of the operator by OLM: group, subscription, and what came of them.
 
-use crate::catalog::{CATALOG, PACKAGE};
+use crate::catalog::{CATALOG, OPERATORS, PACKAGE};
 use crate::{World, objects, olm, until};
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -8,7 +8,6 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const OPERATORS: &str = "operators.coreos.com/v1alpha1";
 /// The operator's Deployment and service account.
 pub const WORKLOAD: &str = "ecr-secret-operator-controller-manager";
 const SUCCEEDED: Duration = Duration::from_mins(3);
@@ -50,7 +49,7 @@ impl<'a> Subscription<'a> {
         let group = json!({
             "apiVersion": "operators.coreos.com/v1",
             "kind": "OperatorGroup",
-            "metadata": { "name": PACKAGE, "namespace": namespace },
+            "metadata": { "name": "tenants", "namespace": namespace },
             "spec": spec,
         });
         let subscription = json!({
@@ -130,7 +129,7 @@ impl<'a> Subscription<'a> {
         .await
     }
 
-    /// Waits until every InstallPlan is `Complete`. OLM may make a second one that finds all done.
+    /// Waits until every `InstallPlan` is `Complete`. OLM may make a second one that finds all done.
     ///
     /// # Errors
     /// One is not in time, or there is none.

@@ -67,7 +67,10 @@ pub(super) enum Kind {
 pub(super) fn check(bytes: &[u8], platform: Platform, private: &[PathBuf]) -> Result<Audit> {
     let file = ElfFile64::<Endianness>::parse(bytes).context("it is no 64-bit ELF executable")?;
     if file.architecture() != platform.machine() {
-        bail!("it is built for {:?}, not for {platform}", file.architecture());
+        bail!(
+            "it is built for {:?}, not for {platform}",
+            file.architecture()
+        );
     }
     check_linkage(&file, bytes)?;
     check_paths(bytes, private)?;
@@ -80,16 +83,22 @@ fn check_linkage(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> Result<()> {
     let segments = header.program_headers(endian, bytes)?;
     for segment in segments {
         if segment.p_type(endian) == PT_INTERP {
-            bail!("it is linked dynamically: it asks for a loader (PT_INTERP), which the image does not have");
+            bail!(
+                "it is linked dynamically: it asks for a loader (PT_INTERP), which the image does not have"
+            );
         }
         for entry in segment.dynamic(endian, bytes)?.unwrap_or_default() {
             if entry.tag(endian) == DT_NEEDED {
-                bail!("it is linked dynamically: it asks for a library (DT_NEEDED), which the image does not have");
+                bail!(
+                    "it is linked dynamically: it asks for a library (DT_NEEDED), which the image does not have"
+                );
             }
         }
     }
     if header.e_type(endian) != ET_DYN {
-        bail!("it is no position-independent executable, so it would be loaded at the same address everywhere");
+        bail!(
+            "it is no position-independent executable, so it would be loaded at the same address everywhere"
+        );
     }
     Ok(())
 }
@@ -114,7 +123,9 @@ fn check_paths(bytes: &[u8], private: &[PathBuf]) -> Result<()> {
 
 fn audit(file: &ElfFile64<'_, Endianness>) -> Result<Audit> {
     let section = file.section_by_name(AUDIT_SECTION).with_context(|| {
-        format!("it has no list of its dependencies ({AUDIT_SECTION}): build it with cargo-auditable")
+        format!(
+            "it has no list of its dependencies ({AUDIT_SECTION}): build it with cargo-auditable"
+        )
     })?;
     let list = ZlibDecoder::new(section.data()?).take(LARGEST_AUDIT);
     serde_json::from_reader(list).context("its list of dependencies cannot be read")

@@ -24,28 +24,37 @@ pub(super) type Labels = BTreeMap<&'static str, String>;
 
 /// What certification by Red Hat asks for, what `OpenShift` shows, and the same in the terms of the OCI.
 pub(super) fn labels(revision: Option<&str>) -> Labels {
-    let mut labels = Labels::from([
-        ("name", OPERATOR_NAME),
-        ("vendor", "Red Hat MOBB"),
-        ("version", bundle::VERSION),
-        ("release", "1"),
-        ("summary", SUMMARY),
-        ("description", DESCRIPTION),
-        ("maintainer", "Red Hat MOBB <mobb@redhat.com>"),
-        ("url", REPOSITORY),
-        ("io.k8s.display-name", "ECR Secret Operator"),
-        ("io.k8s.description", DESCRIPTION),
-        ("io.openshift.tags", "aws,ecr,registry,credentials,operator"),
-        ("org.opencontainers.image.title", OPERATOR_NAME),
-        ("org.opencontainers.image.description", SUMMARY),
-        ("org.opencontainers.image.version", bundle::VERSION),
-        ("org.opencontainers.image.vendor", "Red Hat MOBB"),
-        ("org.opencontainers.image.authors", "Red Hat MOBB <mobb@redhat.com>"),
-        ("org.opencontainers.image.licenses", "Apache-2.0"),
-        ("org.opencontainers.image.url", REPOSITORY),
-        ("org.opencontainers.image.source", REPOSITORY),
-        ("org.opencontainers.image.documentation", "https://github.com/rh-mobb/ecr-secret-operator/tree/main/docs"),
-    ].map(|(name, value)| (name, value.to_owned())));
+    let mut labels = Labels::from(
+        [
+            ("name", OPERATOR_NAME),
+            ("vendor", "Red Hat MOBB"),
+            ("version", bundle::VERSION),
+            ("release", "1"),
+            ("summary", SUMMARY),
+            ("description", DESCRIPTION),
+            ("maintainer", "Red Hat MOBB <mobb@redhat.com>"),
+            ("url", REPOSITORY),
+            ("io.k8s.display-name", "ECR Secret Operator"),
+            ("io.k8s.description", DESCRIPTION),
+            ("io.openshift.tags", "aws,ecr,registry,credentials,operator"),
+            ("org.opencontainers.image.title", OPERATOR_NAME),
+            ("org.opencontainers.image.description", SUMMARY),
+            ("org.opencontainers.image.version", bundle::VERSION),
+            ("org.opencontainers.image.vendor", "Red Hat MOBB"),
+            (
+                "org.opencontainers.image.authors",
+                "Red Hat MOBB <mobb@redhat.com>",
+            ),
+            ("org.opencontainers.image.licenses", "Apache-2.0"),
+            ("org.opencontainers.image.url", REPOSITORY),
+            ("org.opencontainers.image.source", REPOSITORY),
+            (
+                "org.opencontainers.image.documentation",
+                "https://github.com/rh-mobb/ecr-secret-operator/tree/main/docs",
+            ),
+        ]
+        .map(|(name, value)| (name, value.to_owned())),
+    );
     if let Some(revision) = revision {
         labels.insert(REVISION, revision.to_owned());
     }
@@ -59,7 +68,10 @@ pub(super) fn annotations(labels: &Labels, created: &str) -> BTreeMap<String, St
         .filter(|(name, _)| name.starts_with("org.opencontainers.image."))
         .map(|(&name, value)| (name.to_owned(), value.clone()))
         .collect();
-    annotations.insert("org.opencontainers.image.created".to_owned(), created.to_owned());
+    annotations.insert(
+        "org.opencontainers.image.created".to_owned(),
+        created.to_owned(),
+    );
     annotations
 }
 
@@ -99,7 +111,15 @@ mod tests {
     #[test]
     fn certification_finds_every_label_that_it_wants() {
         let labels = labels(Some("0123abc"));
-        for name in ["name", "vendor", "version", "release", "summary", "description", "maintainer"] {
+        for name in [
+            "name",
+            "vendor",
+            "version",
+            "release",
+            "summary",
+            "description",
+            "maintainer",
+        ] {
             assert!(!labels[name].is_empty(), "{name}");
         }
         assert_eq!(labels[REVISION], "0123abc");
@@ -108,12 +128,22 @@ mod tests {
 
     #[test]
     fn the_image_runs_the_operator_as_nobody_in_particular_without_a_shell() {
-        let config = config(Platform::Arm64, &labels(None), "sha256:0", "1970-01-01T00:00:00Z");
+        let config = config(
+            Platform::Arm64,
+            &labels(None),
+            "sha256:0",
+            "1970-01-01T00:00:00Z",
+        );
         assert_eq!(config["architecture"], "arm64");
         let config = &config["config"];
         // runAsNonRoot needs a number.
         let (user, group) = USER.split_once(':').unwrap();
-        assert!([user, group].map(str::parse::<u32>).iter().all(|id| *id != Ok(0) && id.is_ok()));
+        assert!(
+            [user, group]
+                .map(str::parse::<u32>)
+                .iter()
+                .all(|id| *id != Ok(0) && id.is_ok())
+        );
         assert_eq!(config["User"], USER);
         assert_eq!(config["Entrypoint"], json!([ENTRYPOINT]));
         assert_eq!(config["Cmd"], Value::Null);
@@ -122,8 +152,15 @@ mod tests {
     #[test]
     fn annotations_are_the_terms_of_the_oci_alone() {
         let annotations = annotations(&labels(None), "1970-01-01T00:00:00Z");
-        assert!(annotations.keys().all(|name| name.starts_with("org.opencontainers.image.")));
-        assert_eq!(annotations["org.opencontainers.image.created"], "1970-01-01T00:00:00Z");
+        assert!(
+            annotations
+                .keys()
+                .all(|name| name.starts_with("org.opencontainers.image."))
+        );
+        assert_eq!(
+            annotations["org.opencontainers.image.created"],
+            "1970-01-01T00:00:00Z"
+        );
     }
 
     #[test]
@@ -140,8 +177,14 @@ mod tests {
             .collect();
         expected.push(format!("LABEL {REVISION}=\"$REVISION\""));
         expected.sort();
-        let mut found: Vec<_> = stage.into_iter().filter(|line| line.starts_with("LABEL ")).collect();
+        let mut found: Vec<_> = stage
+            .into_iter()
+            .filter(|line| line.starts_with("LABEL "))
+            .collect();
         found.sort();
-        assert_eq!(found, expected, "the labels of Containerfile are not those of xtask/src/image/config.rs");
+        assert_eq!(
+            found, expected,
+            "the labels of Containerfile are not those of xtask/src/image/config.rs"
+        );
     }
 }

@@ -74,7 +74,10 @@ mod tests {
             }
             // Every directory has an entry of its own, so that its mode is said.
             let parent = path.rsplit_once('/').map(|(parent, _)| parent);
-            assert!(parent.is_none_or(|parent| tree.contains_key(parent)), "{path}");
+            assert!(
+                parent.is_none_or(|parent| tree.contains_key(parent)),
+                "{path}"
+            );
         }
         let Entry::File(mode, binary) = &tree["ecr-secret-operator"] else {
             panic!("the binary is a file");
@@ -95,6 +98,10 @@ mod tests {
             })
             .collect();
         assert!(decoded.len() > 100);
-        assert!(decoded.iter().eq(TLS_SERVER_ROOT_CERTS.iter().map(|der| &**der)));
+        assert!(
+            decoded
+                .iter()
+                .eq(TLS_SERVER_ROOT_CERTS.iter().map(|der| &**der))
+        );
     }
 }

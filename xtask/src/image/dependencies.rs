@@ -58,7 +58,9 @@ fn complete(mut audit: Audit, metadata: &Metadata) -> Result<Vec<Dependency>> {
             .find(|package| package.is(&audited))
             .with_context(|| {
                 let AuditedPackage { name, version, .. } = &audited;
-                format!("cargo does not know {name} {version}, which the binary lists: build it again")
+                format!(
+                    "cargo does not know {name} {version}, which the binary lists: build it again"
+                )
             })?;
         let directory = package.manifest_path.parent();
         Ok(Dependency {
@@ -151,7 +153,9 @@ pub(super) mod tests {
     fn a_package_that_cargo_does_not_know_is_named() {
         let audit = json!({ "packages": [{ "name": "linked", "version": "9.0.0", "source": "crates.io" }] });
         let audit = serde_json::from_value(audit).unwrap();
-        let error = complete(audit, &metadata(Path::new("/registry"))).map(|_| ()).unwrap_err();
+        let error = complete(audit, &metadata(Path::new("/registry")))
+            .map(|_| ())
+            .unwrap_err();
         assert!(error.to_string().contains("linked 9.0.0"), "{error}");
     }
 }

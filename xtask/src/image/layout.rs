@@ -62,7 +62,8 @@ impl Image {
 
     fn descriptor(&self) -> Value {
         let mut descriptor = descriptor(MANIFEST, &self.manifest);
-        descriptor["platform"] = json!({ "os": "linux", "architecture": self.platform.architecture() });
+        descriptor["platform"] =
+            json!({ "os": "linux", "architecture": self.platform.architecture() });
         descriptor
     }
 
@@ -78,7 +79,11 @@ impl Image {
             "RepoTags": [bundle::IMAGE],
             "Layers": [path(&self.layer)],
         }]);
-        add(&mut files, "manifest.json".to_owned(), docker.to_string().into_bytes());
+        add(
+            &mut files,
+            "manifest.json".to_owned(),
+            docker.to_string().into_bytes(),
+        );
         archive(&files, 0)
     }
 
@@ -148,7 +153,11 @@ fn layout(entry: &Value) -> Tree {
     let version = json!({ "imageLayoutVersion": "1.0.0" });
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] });
     for (name, content) in [("oci-layout", version), ("index.json", index)] {
-        add(&mut files, name.to_owned(), content.to_string().into_bytes());
+        add(
+            &mut files,
+            name.to_owned(),
+            content.to_string().into_bytes(),
+        );
     }
     files
 }
@@ -175,7 +184,12 @@ mod tests {
             compressed: platform.target().as_bytes().to_vec(),
             diff_id: digest(b"unpacked"),
         };
-        Image::new(platform, layer, &config::labels(None), "1970-01-01T00:00:00Z")
+        Image::new(
+            platform,
+            layer,
+            &config::labels(None),
+            "1970-01-01T00:00:00Z",
+        )
     }
 
     fn json_of(files: &Tree, path: &str) -> Value {
@@ -199,14 +213,21 @@ mod tests {
     #[test]
     fn every_descriptor_leads_from_the_one_entry_to_what_it_describes() {
         let images = [image(Platform::Amd64), image(Platform::Arm64)];
-        let layout = Layout::new(&[&images[0], &images[1]], &config::labels(None), "1970-01-01T00:00:00Z");
+        let layout = Layout::new(
+            &[&images[0], &images[1]],
+            &config::labels(None),
+            "1970-01-01T00:00:00Z",
+        );
         let entries = &json_of(&layout.files, "index.json")["manifests"];
         assert_eq!(entries.as_array().unwrap().len(), 1);
         assert_eq!(entries[0]["digest"], layout.digest());
         let index = followed(&layout.files, &entries[0]);
         for (image, described) in images.iter().zip(index["manifests"].as_array().unwrap()) {
             assert_eq!(described["digest"], image.digest());
-            assert_eq!(described["platform"]["architecture"], image.platform.architecture());
+            assert_eq!(
+                described["platform"]["architecture"],
+                image.platform.architecture()
+            );
             let manifest = followed(&layout.files, described);
             followed(&layout.files, &manifest["layers"][0]);
             let config = followed(&layout.files, &manifest["config"]);
@@ -226,7 +247,13 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
-        for name in ["oci-layout", "index.json", "manifest.json", &path(&image.layer), &path(&image.config)] {
+        for name in [
+            "oci-layout",
+            "index.json",
+            "manifest.json",
+            &path(&image.layer),
+            &path(&image.config),
+        ] {
             assert!(names.iter().any(|found| found == name), "{name}");
         }
     }

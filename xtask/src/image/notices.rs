@@ -17,7 +17,8 @@ const BEGINNINGS: [&str; 6] = [
     "COPYRIGHT",
     "NOTICE",
 ];
-const LINE: &str = "================================================================================";
+const LINE: &str =
+    "================================================================================";
 
 /// One text for all: the packages with their licences, and each text once with the packages that it is of.
 ///
@@ -28,7 +29,10 @@ pub(super) fn notices(dependencies: &[Dependency]) -> Result<String> {
                     musl (MIT).\n\n"
         .to_owned();
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for dependency in dependencies.iter().filter(|dependency| is_foreign(dependency)) {
+    for dependency in dependencies
+        .iter()
+        .filter(|dependency| is_foreign(dependency))
+    {
         let name = format!("{} {}", dependency.audited.name, dependency.audited.version);
         let license = dependency.license.as_deref().unwrap_or("see below");
         // Writing to a String does not fail.
@@ -88,8 +92,14 @@ mod tests {
         }
         let notices = notices(&some(&directory)).unwrap();
         fs::remove_dir_all(&directory).unwrap();
-        assert!(notices.contains("\nlinked 1.2.0: MIT OR Apache-2.0\n"), "{notices}");
-        assert!(notices.contains("webpki-root-certs 1.0.11\n\ndata\n"), "{notices}");
+        assert!(
+            notices.contains("\nlinked 1.2.0: MIT OR Apache-2.0\n"),
+            "{notices}"
+        );
+        assert!(
+            notices.contains("webpki-root-certs 1.0.11\n\ndata\n"),
+            "{notices}"
+        );
         assert_eq!(notices.matches("Copyright somebody").count(), 1);
         for absent in ["readme", "only built", "ours", "build-tool"] {
             assert!(!notices.contains(absent), "{absent}");

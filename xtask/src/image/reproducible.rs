@@ -20,7 +20,13 @@ pub(super) async fn copy(directory: &Path) -> Result<Place> {
     let root = workspace::root();
     let mut list = Command::new("git");
     list.current_dir(&root);
-    list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    list.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
     let sources = directory.join("sources");
     for path in output(list).await?.split_terminator('\0') {
         let (from, to) = (root.join(path), sources.join(path));

@@ -1,4 +1,4 @@
-//! The list of what the image is made of, as CycloneDX 1.6. It has no time and no serial number, so it is the same each time.
+//! The list of what the image is made of, as `CycloneDX` 1.6. It has no time and no serial number, so it is the same each time.
 
 use super::binary::{AuditedPackage, Kind, Source};
 use super::dependencies::Dependency;
@@ -60,7 +60,14 @@ fn edges(dependency: &Dependency, all: &[Dependency]) -> Value {
     json!({ "ref": reference(&dependency.audited), "dependsOn": references })
 }
 
-fn reference(AuditedPackage { name, version, source, .. }: &AuditedPackage) -> String {
+fn reference(
+    AuditedPackage {
+        name,
+        version,
+        source,
+        ..
+    }: &AuditedPackage,
+) -> String {
     match source {
         Source::CratesIo => format!("pkg:cargo/{name}@{version}"),
         // These are nowhere but here.
@@ -88,7 +95,12 @@ mod tests {
         let components = sbom["components"].as_array().unwrap();
         let told: Vec<_> = components
             .iter()
-            .map(|component| (component["purl"].as_str().unwrap(), component["scope"].as_str().unwrap()))
+            .map(|component| {
+                (
+                    component["purl"].as_str().unwrap(),
+                    component["scope"].as_str().unwrap(),
+                )
+            })
             .collect();
         assert_eq!(
             told,
@@ -98,7 +110,10 @@ mod tests {
                 ("pkg:cargo/webpki-root-certs@1.0.11", "required"),
             ]
         );
-        assert_eq!(components[1]["licenses"][0]["expression"], "MIT OR Apache-2.0");
+        assert_eq!(
+            components[1]["licenses"][0]["expression"],
+            "MIT OR Apache-2.0"
+        );
         assert_eq!(
             sbom["dependencies"][2],
             json!({

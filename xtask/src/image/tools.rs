@@ -79,8 +79,8 @@ impl Tools {
     /// A copy of the pins is written last: it says that the installation is whole, and of which version.
     async fn ensure_zig(&self) -> Result<()> {
         let pins = workspace::guest_workspace().join(ZIG_PINS);
-        let wanted = fs::read(&pins)
-            .with_context(|| format!("cannot read {}", workspace::shown(&pins)))?;
+        let wanted =
+            fs::read(&pins).with_context(|| format!("cannot read {}", workspace::shown(&pins)))?;
         let (zig, installed) = (self.zig(), self.zig().join("requirements.txt"));
         if fs::read(&installed).is_ok_and(|pins| pins == wanted) {
             return Ok(());
@@ -90,7 +90,11 @@ impl Tools {
         }
         let mut install = Command::new("python3");
         install.args(["-m", "pip", "install", "--quiet", "--no-compile"]);
-        install.args(["--disable-pip-version-check", "--root-user-action", "ignore"]);
+        install.args([
+            "--disable-pip-version-check",
+            "--root-user-action",
+            "ignore",
+        ]);
         install.args(["--no-deps", "--only-binary", ":all:", "--require-hashes"]);
         install.arg("--requirement").arg(&pins);
         install.arg("--target").arg(&zig);

@@ -166,11 +166,6 @@ impl Installation {
             { "name": "WATCH_NAMESPACE", "value": watched },
             { "name": "POD_NAME", "valueFrom": field("metadata.name") },
             { "name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace") },
-            // glibc gives memory back instead of keeping it for each thread, see mallopt(3): a tenant's large module is over
-            // when it is over.
-            { "name": "MALLOC_ARENA_MAX", "value": "2" },
-            { "name": "MALLOC_MMAP_THRESHOLD_", "value": "131072" },
-            { "name": "MALLOC_TRIM_THRESHOLD_", "value": "131072" },
             { "name": "POLICY_CACHE_DIR", "value": POLICY_CACHE_DIR },
             { "name": "POLICY_GUARDRAIL_DIR", "value": GUARDRAIL_DIR },
             { "name": "AWS_CONFIG_FILE", "value": format!("{CREDENTIALS_DIR}/credentials") },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecr_secret_core::api::{CONDITION_READY, ConditionStatus, Status};
+use ecr_secret_core::api::{CONDITION_READY, Status};
 use ecr_secret_core::decide::{Action, Outcome, Plan, Problem, Written, next_status};
 use ecr_secret_core::reason::Reason;
 use jiff::{SignedDuration, Timestamp};

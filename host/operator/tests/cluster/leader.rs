@@ -40,6 +40,13 @@ async fn leads(operator: &Operator) -> bool {
         .any(|line| line == "ecr_secret_leading 1")
 }
 
+/// Whether it tells anything of a resource.
+async fn tells_of_resources(operator: &Operator) -> bool {
+    let metrics = operator.metrics().await.unwrap();
+    let mut lines = metrics.lines();
+    lines.any(|line| line.starts_with("ecr_secret_ready{"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_replicas_one_works_and_the_other_takes_over_at_once_or_when_the_lease_is_over() {
     let stage = Stage::prepare().await;
@@ -107,6 +114,12 @@ async fn a_leader_that_cannot_renew_its_lease_steps_down_and_comes_back() {
         leads(&cut_off).await.then_some(())
     })
     .await;
+    stage.create("before", spec("before")).await;
+    stage.ready("before", "Refreshed").await;
+    eventually(SOON, "it tells of the resource", || async {
+        tells_of_resources(&cut_off).await.then_some(())
+    })
+    .await;
     let other = start(&replica(&stage, "other")).await;
     proxy.refuse(true);
     proxy.cut();
@@ -121,5 +134,10 @@ async fn a_leader_that_cannot_renew_its_lease_steps_down_and_comes_back() {
     stage.ready("a", "Refreshed").await;
     assert!(!leads(&cut_off).await, "it waits for its turn");
     assert!(cut_off.is_running().unwrap(), "and does not exit");
-    assert_eq!(stage.calls(), 1);
+    assert!(
+        !tells_of_resources(&cut_off).await,
+        "what it knew is old now"
+    );
+    assert!(tells_of_resources(&other).await);
+    assert_eq!(stage.calls(), 2, "one call of each leader");
 }

@@ -173,7 +173,7 @@ async fn idle(world: &World) -> Result<Idle> {
         processor: used.as_secs_f64() / started.elapsed().as_secs_f64(),
     };
     ensure!(
-        idle.anonymous < MEMORY && idle.processor < PROCESSOR,
+        idle.resident < MEMORY && idle.processor < PROCESSOR,
         "{:.1} MB of its own, {:.1} MB with the pages of its program; {:.5} of a processor",
         idle.anonymous,
         idle.resident,

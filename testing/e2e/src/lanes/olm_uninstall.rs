@@ -3,11 +3,8 @@
 use crate::catalog::{self, Bundle};
 use crate::credentials::{self, resource};
 use crate::subscription::Subscription;
-use crate::{World, objects, olm};
+use crate::{World, objects, olm, until};
 use anyhow::{Result, ensure};
-use kube::ResourceExt;
-use kube::api::ListParams;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 const OPERATOR: &str = "ecr-secret-operator";
@@ -16,22 +13,8 @@ const TENANTS: [&str; 2] = ["leaving", "staying"];
 const GENERATED: &str = "pull";
 const SOON: Duration = Duration::from_secs(30);
 
-/// Kinds beyond a namespace, as `kubectl` knows them.
-const CLUSTER_KINDS: [(&str, &str); 5] = [
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
-    (
-        "admissionregistration.k8s.io/v1",
-        "ValidatingWebhookConfiguration",
-    ),
-    (
-        "admissionregistration.k8s.io/v1",
-        "MutatingWebhookConfiguration",
-    ),
-    ("apiregistration.k8s.io/v1", "APIService"),
-];
-/// OLM makes these for every definition of a kind, and they go with it.
-const OF_THE_CRDS: &str = ".ecr.mobb.redhat.com-v1alpha1-";
+/// OLM's own list of what belongs to a package; the CRDs are on it.
+const COMPONENTS: &str = "operator.operators.coreos.com/";
 
 /// All proofs.
 ///
@@ -59,19 +42,15 @@ pub async fn run(world: &World) -> Result<()> {
     };
     world
         .prove(
-            "after the Subscription and the CSV nothing of it is left but the CRDs",
+            "removed as docs/uninstall.md says, nothing of it is left but the CRDs",
             gone(world, &subscription),
         )
         .await;
     let sentence =
-        "with no operator, its namespace and one with resources are deleted without being stuck";
-    world
-        .prove(sentence, async {
-            let client = world.node.client();
-            objects::delete_namespace(&client, TENANTS[0]).await?;
-            objects::delete_namespace(&client, OPERATOR).await
-        })
-        .await;
+        "a namespace with resources is deleted while there is no operator, without being stuck";
+    let client = world.node.client();
+    let deleted = objects::delete_namespace(&client, TENANTS[0]);
+    world.prove(sentence, deleted).await;
     let sentence = "installed again, it renews the Secret of the resource that stayed";
     world
         .prove(sentence, async {
@@ -118,7 +97,15 @@ async fn refresh(world: &World) -> Result<()> {
 
 async fn gone(world: &World, subscription: &Subscription<'_>) -> Result<()> {
     subscription.remove().await?;
-    let left = crate::until(SOON, "all of it to go", async || {
+    // OLM never takes away a ClusterRole that a bundle brought.
+    let arguments = [
+        "delete",
+        "clusterrole",
+        "ecr-secret-operator-metrics-reader",
+    ];
+    world.node.kubectl(&arguments).await?;
+    objects::delete_namespace(&world.node.client(), OPERATOR).await?;
+    let left = until(SOON, "all of it to go", async || {
         let left = left(world).await?;
         ensure!(left.is_empty(), "left: {left:?}");
         Ok(())
@@ -126,44 +113,19 @@ async fn gone(world: &World, subscription: &Subscription<'_>) -> Result<()> {
     left.await
 }
 
-/// Everything with the operator's name, in its namespace and in the whole cluster, but what belongs to the CRDs.
-async fn left(world: &World) -> Result<BTreeSet<String>> {
-    let client = world.node.client();
-    let mut left = BTreeSet::new();
-    for (api, kind) in CLUSTER_KINDS {
-        let found = objects::all(&client, api, kind, None).await?;
-        for object in found.list(&ListParams::default()).await? {
-            let name = object.name_any();
-            if name.contains(OPERATOR) {
-                left.insert(format!("{kind} {name}"));
-            }
-        }
-    }
-    let kinds = world
-        .node
-        .kubectl(&[
-            "api-resources",
-            "--namespaced",
-            "--verbs=list",
-            "--output=name",
-        ])
-        .await?;
+/// Everything in the cluster that has the operator's name, but events, which tell of the past.
+async fn left(world: &World) -> Result<Vec<String>> {
+    let kinds = ["api-resources", "--verbs=list", "--output=name"];
+    let kinds = world.node.kubectl(&kinds).await?;
     let kinds: Vec<&str> = kinds
         .lines()
         .filter(|kind| !kind.starts_with("events"))
         .collect();
-    let arguments = [
-        "--namespace",
-        OPERATOR,
-        "get",
-        &kinds.join(","),
-        "--output=name",
-        "--ignore-not-found",
-    ];
-    for name in world.node.kubectl(&arguments).await?.lines() {
-        if name.contains(OPERATOR) && !name.contains(OF_THE_CRDS) {
-            left.insert(name.to_owned());
-        }
-    }
-    Ok(left)
+    let kinds = kinds.join(",");
+    let objects = ["get", &kinds, "--all-namespaces", "--output=name"];
+    let objects = world.node.kubectl(&objects).await?;
+    let left = objects
+        .lines()
+        .filter(|name| name.contains(OPERATOR) && !name.starts_with(COMPONENTS));
+    Ok(left.map(str::to_owned).collect())
 }

@@ -15,7 +15,7 @@ const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 
 /// Starts etcd and the API server.
-pub(super) async fn start(daemons: &Daemons, binaries: &Binaries) -> Result<()> {
+pub(super) fn start(daemons: &Daemons, binaries: &Binaries) -> Result<()> {
     let etcd = [
         "--data-dir=etcd".to_owned(),
         format!("--listen-client-urls={ETCD}"),

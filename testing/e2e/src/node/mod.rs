@@ -49,7 +49,7 @@ impl Node {
         let kubeconfig = folder.join("kubeconfig");
         write_kubeconfig(folder, &kubeconfig)?;
         let daemons = Daemons::new(folder);
-        control_plane::start(&daemons, &binaries).await?;
+        control_plane::start(&daemons, &binaries)?;
         let node = Self {
             client: client(&kubeconfig).await?,
             kubectl: binaries.kubectl,

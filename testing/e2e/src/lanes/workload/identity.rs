@@ -20,45 +20,32 @@ const STRANGER: &str = "system:serviceaccount:elsewhere:somebody";
 
 /// kubelet brings a changed Secret into a running pod within two minutes.
 const NOTICED: Duration = Duration::from_mins(3);
+const TOLD: Duration = Duration::from_mins(1);
 
 /// First the role trusts somebody else, then us.
 pub(super) async fn run(user: &User<'_>) {
-    let client = user.client();
-    let double = &user.world.double;
-    let sentence = "a role that does not trust the pod is told on the resource, with the role's name, and the Secret stays good";
+    let subject = format!("system:serviceaccount:{DEFAULT_NAMESPACE}:{WORKLOAD_NAME}");
+    let sentence = "a role that trusts another subject or audience is told on the resource, with the role's name, and the \
+                    Secret stays good";
     let told = user.prove(sentence, async {
         let before = pod(user).await?;
-        let password = opens(user, SECRET).await?;
-        double.add_role(Role::new(ROLE).trust_web_identity(AUDIENCE, STRANGER));
+        trust(user, AUDIENCE, STRANGER);
         user.follow(STS_ROLE).await?;
         notices(user).await?;
-        tenant::request_refresh(&client, RESOURCE, "untrusted").await?;
-        let what = "says that the role does not trust us";
-        let condition = tenant::state(&client, RESOURCE, what, NOTICED, |ready| {
-            ready.status == ConditionStatus::False && ready.message.contains(ROLE)
-        })
-        .await?;
-        ensure!(
-            ["AccessDenied", "CredentialsInvalid"].contains(&condition.reason.as_str()),
-            "the reason is {}",
-            condition.reason
-        );
-        ensure!(
-            opens(user, SECRET).await? == password,
-            "the Secret was written, though there is no new token"
-        );
+        is_told(user, "Not authorized").await?;
+        trust(user, "sts.amazonaws.com", &subject);
+        is_told(user, "Incorrect token audience").await?;
         Ok(before)
     });
     let Some(before) = told.await else {
         return;
     };
-    let sentence = "the role trusts the pod's subject: its token, projected for the audience openshift, is an identity, \
-                    without a restart";
+    let sentence = "once the role trusts the pod's subject, its token, projected for the audience openshift, is an \
+                    identity, without a restart";
     user.prove(sentence, async {
-        let subject = format!("system:serviceaccount:{DEFAULT_NAMESPACE}:{WORKLOAD_NAME}");
-        double.add_role(Role::new(ROLE).trust_web_identity(AUDIENCE, subject));
-        tenant::request_refresh(&client, RESOURCE, "trusted").await?;
-        tenant::refreshed(&client, RESOURCE, "trusted").await?;
+        trust(user, AUDIENCE, &subject);
+        tenant::request_refresh(&user.client(), RESOURCE, "trusted").await?;
+        tenant::refreshed(&user.client(), RESOURCE, "trusted").await?;
         let identity = tenant::origin(&opens(user, SECRET).await?)?.identity;
         ensure!(identity.contains(SESSION), "the token is of {identity}");
         let after = pod(user).await?;
@@ -66,6 +53,38 @@ pub(super) async fn run(user: &User<'_>) {
         Ok(())
     })
     .await;
+}
+
+/// Lets the role trust tokens of this audience and subject, and no others.
+fn trust(user: &User<'_>, audience: &str, subject: &str) {
+    let role = Role::new(ROLE).trust_web_identity(audience, subject);
+    user.world.double.add_role(role);
+}
+
+/// Asks for a token, and makes sure that the resource tells AWS' words and the role, and that its Secret is left alone.
+async fn is_told(user: &User<'_>, words: &str) -> Result<()> {
+    let password = opens(user, SECRET).await?;
+    tenant::request_refresh(&user.client(), RESOURCE, words).await?;
+    let what = format!("tells that AWS says `{words}`");
+    let condition = tenant::state(&user.client(), RESOURCE, &what, TOLD, |ready| {
+        ready.status == ConditionStatus::False && ready.message.contains(words)
+    })
+    .await?;
+    ensure!(
+        condition.message.contains(ROLE),
+        "the role is not named: {}",
+        condition.message
+    );
+    ensure!(
+        ["AccessDenied", "CredentialsInvalid"].contains(&condition.reason.as_str()),
+        "the reason is {}",
+        condition.reason
+    );
+    ensure!(
+        opens(user, SECRET).await? == password,
+        "the Secret was written, though there is no new token"
+    );
+    Ok(())
 }
 
 /// Waits until the operator tells in its log that it has the role.

@@ -1,4 +1,4 @@
-//! Somebody at a terminal on the node, in the repository's folder, who follows the documents.
+//! A user at a terminal of the node, in the repository's folder, who follows the documents.
 
 use super::Place;
 use super::door::Door;
@@ -23,7 +23,7 @@ const SHELL: &str = r#"#!/bin/bash
 mount --bind "$HOSTS" /etc/hosts && exec bash -euo pipefail -c "$1"
 "#;
 
-/// A user, and the world that he is in.
+/// A user, and the world around.
 pub(super) struct User<'a> {
     pub(super) world: &'a World,
     home: PathBuf,
@@ -32,11 +32,11 @@ pub(super) struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    /// Gives him a home, programs and the way to ECR.
+    /// Makes a home folder, a search path with the programs, and the way to ECR.
     pub(super) async fn new(world: &'a World) -> Result<Self> {
         let home = world.node.folder().join("user");
         let programs = home.join("bin");
-        fs::create_dir_all(&programs).context("create the user's folder")?;
+        fs::create_dir_all(&programs).context("create the user's home folder")?;
         link(&programs, "kubectl", &control_plane().await?.kubectl)?;
         for name in super::PROGRAMS {
             link(&programs, name, &program(name).await?)?;
@@ -94,7 +94,7 @@ impl<'a> User<'a> {
         self.sh(&commands(place)?).await
     }
 
-    /// Puts a file into his home.
+    /// Puts a file into the home folder.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.home.join(name);
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;

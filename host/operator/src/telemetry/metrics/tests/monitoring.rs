@@ -6,9 +6,18 @@ use std::time::Duration;
 use super::*;
 
 const FILES: [(&str, &str); 3] = [
-    ("alerts.yaml", include_str!("../../../../../../deploy/monitoring/alerts.yaml")),
-    ("alerts_test.yaml", include_str!("../../../../../../deploy/monitoring/alerts_test.yaml")),
-    ("dashboard.json", include_str!("../../../../../../deploy/monitoring/dashboard.json")),
+    (
+        "alerts.yaml",
+        include_str!("../../../../../../deploy/monitoring/alerts.yaml"),
+    ),
+    (
+        "alerts_test.yaml",
+        include_str!("../../../../../../deploy/monitoring/alerts_test.yaml"),
+    ),
+    (
+        "dashboard.json",
+        include_str!("../../../../../../deploy/monitoring/dashboard.json"),
+    ),
 ];
 
 /// The words that begin as our metrics do.
@@ -57,18 +66,27 @@ fn alerts_and_dashboard_name_only_metrics_that_there_are() {
         let named = names(text);
         assert!(named.len() > 5, "{file}: {named:?}");
         let unknown: Vec<_> = named.difference(&exposed).collect();
-        assert!(unknown.is_empty(), "{file} names {unknown:?}, there are {exposed:?}");
+        assert!(
+            unknown.is_empty(),
+            "{file} names {unknown:?}, there are {exposed:?}"
+        );
     }
 }
 
 #[test]
 fn every_metric_is_of_use() {
     let exposed = exposed();
-    let used: BTreeSet<&str> = FILES.into_iter().flat_map(|(_, text)| names(text)).collect();
+    let used: BTreeSet<&str> = FILES
+        .into_iter()
+        .flat_map(|(_, text)| names(text))
+        .collect();
     // A histogram is used by its buckets; the sum makes an average of them.
     let unused: Vec<_> = names(&exposed)
         .into_iter()
         .filter(|name| !used.contains(name) && !name.ends_with("_sum") && !name.ends_with("_count"))
         .collect();
-    assert!(unused.is_empty(), "{unused:?} are in no alert and on no dashboard");
+    assert!(
+        unused.is_empty(),
+        "{unused:?} are in no alert and on no dashboard"
+    );
 }
