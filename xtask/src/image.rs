@@ -6,6 +6,8 @@
 mod binary;
 mod build;
 mod config;
+#[cfg(test)]
+mod containerfile;
 mod contents;
 mod dependencies;
 mod epoch;

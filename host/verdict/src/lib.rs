@@ -82,13 +82,7 @@ pub fn try_out(
     limits: &DecisionLimits,
 ) -> Result<(), (Failed, usize)> {
     for (number, request) in requests.iter().enumerate() {
-        let of_whom = |mut failed: Failed| {
-            if number > 0 {
-                let resource = &request.resource.name;
-                failed.problem.message = format!("{} (for {resource})", failed.problem.message);
-            }
-            (failed, number)
-        };
+        let of_whom = |failed: Failed| (failed, number);
         check_settings(policy, source, &request.settings).map_err(of_whom)?;
         match ask(policy, source, request, limits).answer {
             Ok(_) => {}

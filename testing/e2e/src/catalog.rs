@@ -62,20 +62,6 @@ impl Bundle {
         })
     }
 
-    /// What the manifests say.
-    ///
-    /// # Errors
-    /// One is not YAML.
-    pub fn manifests(&self) -> Result<Vec<Value>> {
-        let manifests = self
-            .files
-            .iter()
-            .filter(|(path, _)| path.starts_with("/manifests/"));
-        manifests
-            .map(|(_, text)| serde_norway::from_str(text).context("read a manifest"))
-            .collect()
-    }
-
     /// Pushes it as an image, with the labels that `bundle.Dockerfile` gives it.
     async fn push(&self, world: &World) -> Result<String> {
         let metadata = "/metadata/annotations.yaml";
@@ -210,4 +196,22 @@ async fn push(world: &World, bundles: &[&Bundle]) -> Result<String> {
         ])
         .user("1001");
     world.images.push("catalog:latest", &image).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_shipped_bundle_stands_in_the_channels_under_the_name_of_its_csv() {
+        let bundle = Bundle::shipped().unwrap();
+        let csv = bundle
+            .files
+            .iter()
+            .find(|(path, _)| path.ends_with(".clusterserviceversion.yaml"));
+        let csv: Value = serde_norway::from_str(&csv.unwrap().1).unwrap();
+        assert_eq!(csv["metadata"]["name"], bundle.name.as_str());
+        assert_eq!(csv["spec"]["replaces"], bundle.entry["replaces"]);
+    }
 }

@@ -121,10 +121,8 @@ impl Image {
 
     fn layer(&self) -> Result<Vec<u8>> {
         let mut layer = Builder::new(Vec::new());
-        let mut header = Header::new_gnu();
+        let mut header = header(0, 0o1777);
         header.set_entry_type(EntryType::Directory);
-        header.set_size(0);
-        header.set_mode(0o1777);
         layer.append_data(&mut header, "tmp", std::io::empty())?;
         for (path, source) in &self.files {
             let path = path.trim_start_matches('/');
@@ -147,11 +145,18 @@ fn append<W: std::io::Write>(
     content: &[u8],
     mode: u32,
 ) -> Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_size(content.len().try_into()?);
-    header.set_mode(mode);
-    to.append_data(&mut header, path, content)
+    to.append_data(&mut header(content.len().try_into()?, mode), path, content)
         .with_context(|| format!("put {path} into an archive"))
+}
+
+fn header(size: u64, mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
 }
 
 /// This machine's, in the words of images.
@@ -214,5 +219,33 @@ impl Images {
         .await
         .with_context(|| format!("push {name}"))?;
         Ok(pushed.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::io::Read;
+
+    #[test]
+    fn an_archive_has_the_files_with_modes_and_an_owner_that_do_not_depend_on_the_machine() {
+        let own = std::env::current_exe().unwrap();
+        let image = Image::new().program("/bin/own", own).text("/name", "x");
+        let layer = image.layer().unwrap();
+        let mut found = BTreeMap::new();
+        for entry in tar::Archive::new(layer.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let header = entry.header().clone();
+            assert_eq!(header.uid().unwrap(), 0);
+            let path = entry.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            found.insert(path, (header.mode().unwrap(), content.len()));
+        }
+        assert_eq!(found["tmp"].0, 0o1777);
+        assert_eq!(found["bin/own"].0, 0o755);
+        assert_eq!(found["name"], (0o644, 1));
     }
 }

@@ -117,24 +117,25 @@ async fn clean(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The node's namespace and those of its pods, by their inodes.
+/// The node's namespace and those of its pods, by their inodes. containerd keeps the latter in the state of one of its plugins.
 fn network_namespaces(folder: &Path) -> BTreeSet<u64> {
-    let pods = fs::read_dir(pod_namespaces(folder)).into_iter().flatten();
-    pods.filter_map(|entry| Some(entry.ok()?.path()))
-        .chain([Path::new("/run/netns").join(NAME)])
+    let plugins = entries(&folder.join("containerd/state"));
+    let pods = plugins.flat_map(|plugin| entries(&plugin.join("netns")));
+    pods.chain([Path::new("/run/netns").join(NAME)])
         .filter_map(|path| Some(fs::metadata(path).ok()?.ino()))
         .collect()
 }
 
-/// Where containerd keeps the namespaces of pods.
-fn pod_namespaces(folder: &Path) -> PathBuf {
-    folder.join("containerd/state/io.containerd.grpc.v1.cri/netns")
+/// What is in a directory; nothing when there is no such directory.
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 fn processes_in(namespaces: &BTreeSet<u64>) -> Vec<String> {
-    let processes = fs::read_dir("/proc").into_iter().flatten();
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+    let names = entries(Path::new("/proc"))
+        .filter_map(|process| Some(process.file_name()?.to_str()?.to_owned()));
+    names
         .filter(|pid| {
             let network = fs::metadata(format!("/proc/{pid}/ns/net"));
             pid.parse::<u32>().is_ok() && network.is_ok_and(|file| namespaces.contains(&file.ino()))
@@ -145,14 +146,9 @@ fn processes_in(namespaces: &BTreeSet<u64>) -> Vec<String> {
 /// Containers that were killed leave their empty control groups behind.
 fn remove_control_groups(folder: &Path) {
     let tasks = folder.join("containerd/state/io.containerd.runtime.v2.task/k8s.io");
-    let containers: Vec<_> = fs::read_dir(tasks)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.file_name()))
-        .collect();
-    let roots = fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
-    for root in roots.filter_map(|entry| Some(entry.ok()?.path())) {
-        for container in &containers {
+    let containers: Vec<PathBuf> = entries(&tasks).collect();
+    for root in entries(Path::new("/sys/fs/cgroup")) {
+        for container in containers.iter().filter_map(|path| path.file_name()) {
             // Not every hierarchy has every container; an empty group that stays costs nothing.
             let _ = fs::remove_dir(root.join(container));
             let _ = fs::remove_dir(root.join("k8s.io").join(container));

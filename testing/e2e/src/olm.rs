@@ -42,10 +42,7 @@ pub async fn install(world: &World) -> Result<()> {
 }
 
 /// Waits until a Deployment is Available.
-///
-/// # Errors
-/// It is not in time.
-pub async fn wait_until_available(world: &World, namespace: &str, name: &str) -> Result<()> {
+async fn wait_until_available(world: &World, namespace: &str, name: &str) -> Result<()> {
     let client = world.node.client();
     let deployments = objects::all(&client, "apps/v1", "Deployment", Some(namespace)).await?;
     let what = format!("the Deployment {namespace}/{name} to be available");

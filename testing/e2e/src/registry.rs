@@ -76,11 +76,6 @@ impl Registry {
         Ok(Self { guard })
     }
 
-    /// Host and port of the guarded registry, which speaks clear text.
-    pub fn address(&self) -> &'static str {
-        GUARDED
-    }
-
     /// From now on, no token opens it that AWS issued before.
     pub fn rotate(&self) {
         let now = self.guard.double.now();

@@ -6,19 +6,19 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Debian's packages, each with a file by which it is recognised.
+/// Debian's packages, each with a program by which it is recognised, or a file.
 const PACKAGES: [(&str, &str); 11] = [
-    ("containerd", "/usr/bin/containerd"),
-    ("runc", "/usr/sbin/runc"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
-    ("iptables", "/usr/sbin/iptables"),
-    ("conntrack", "/usr/sbin/conntrack"),
-    ("iproute2", "/usr/sbin/ip"),
-    ("util-linux", "/usr/bin/nsenter"),
-    ("procps", "/usr/bin/kill"),
+    ("iptables", "iptables"),
+    ("conntrack", "conntrack"),
+    ("iproute2", "ip"),
+    ("util-linux", "nsenter"),
+    ("procps", "kill"),
     ("busybox-static", "/usr/bin/busybox"),
-    ("buildah", "/usr/bin/buildah"),
-    ("skopeo", "/usr/bin/skopeo"),
+    ("buildah", "buildah"),
+    ("skopeo", "skopeo"),
 ];
 
 /// A network namespace that exists for the trials only.
@@ -74,9 +74,12 @@ pub async fn check() -> Result<()> {
 }
 
 fn missing() -> Vec<&'static str> {
-    let missing = PACKAGES
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &str| {
+        // An absolute path stays what it is when it is joined.
+        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+    };
+    let missing = PACKAGES.iter().filter(|(_, program)| !found(program));
     missing.map(|(package, _)| *package).collect()
 }
 

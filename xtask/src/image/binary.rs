@@ -80,6 +80,11 @@ pub(super) fn check(bytes: &[u8], platform: Platform, private: &[PathBuf]) -> Re
 /// The kernel must be able to start it without a file beside it.
 fn check_linkage(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> Result<()> {
     let (header, endian): (&Header, _) = (file.elf_header(), file.endian());
+    if header.e_type(endian) != ET_DYN {
+        bail!(
+            "it is no position-independent executable, so it would be loaded at the same address everywhere"
+        );
+    }
     let segments = header.program_headers(endian, bytes)?;
     for segment in segments {
         if segment.p_type(endian) == PT_INTERP {
@@ -94,11 +99,6 @@ fn check_linkage(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> Result<()> {
                 );
             }
         }
-    }
-    if header.e_type(endian) != ET_DYN {
-        bail!(
-            "it is no position-independent executable, so it would be loaded at the same address everywhere"
-        );
     }
     Ok(())
 }
@@ -158,10 +158,42 @@ mod tests {
     }
 
     #[test]
+    fn a_binary_that_needs_libraries_is_refused_even_without_a_loader() {
+        let (mut bytes, platform, _) = own();
+        let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        // The table of 56-byte segments begins at the offset in byte 32, which is below 64 KiB; its length is in byte 56.
+        let (table, length) = (usize::from(number(32)), usize::from(number(56)));
+        for segment in (table..).step_by(56).take(length) {
+            if u32::from(bytes[segment]) == PT_INTERP {
+                bytes[segment] = 0;
+            }
+        }
+        let told = refusal(&bytes, platform, &[]);
+        assert!(told.contains("DT_NEEDED"), "{told}");
+    }
+
+    #[test]
+    fn a_binary_with_a_fixed_address_is_refused() {
+        let (mut bytes, platform, _) = own();
+        // The type of the file: ET_EXEC.
+        bytes[16] = 2;
+        let told = refusal(&bytes, platform, &[]);
+        assert!(told.contains("position-independent"), "{told}");
+    }
+
+    #[test]
     fn a_binary_for_another_platform_is_refused() {
         let (bytes, _, other) = own();
         let told = refusal(&bytes, other, &[]);
         assert!(told.contains("it is built for"), "{told}");
+    }
+
+    #[test]
+    fn a_binary_without_the_list_of_its_dependencies_is_refused() {
+        let (bytes, ..) = own();
+        let file = ElfFile64::<Endianness>::parse(&*bytes).unwrap();
+        let told = audit(&file).unwrap_err().to_string();
+        assert!(told.contains("cargo-auditable"), "{told}");
     }
 
     #[test]

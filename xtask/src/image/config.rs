@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Neither root nor of its group. `OpenShift` gives any other id, so nothing in the image depends on this one.
-const USER: &str = "65532:65532";
+pub(super) const USER: &str = "65532:65532";
 /// The operator; there is no shell.
 pub(super) const ENTRYPOINT: &str = "/ecr-secret-operator";
 /// Health and metrics, as in the Deployment.
-const PORTS: [&str; 2] = ["8081/tcp", "8443/tcp"];
+pub(super) const PORTS: [&str; 2] = ["8081/tcp", "8443/tcp"];
 const REPOSITORY: &str = "https://github.com/rh-mobb/ecr-secret-operator";
 const SUMMARY: &str =
     "Keeps Amazon ECR credentials fresh in Secrets, and links them to service accounts.";
@@ -99,15 +99,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
     use super::*;
 
-    const CONTAINERFILE: &str = include_str!("../../../Containerfile");
-
-    /// The instructions of the last stage, with continued lines joined.
-    fn last_stage() -> Vec<String> {
-        let joined = CONTAINERFILE.replace("\\\n", " ");
-        let stage = joined.rsplit("\nFROM ").next().unwrap();
-        stage.lines().map(str::trim).map(str::to_owned).collect()
-    }
-
     #[test]
     fn certification_finds_every_label_that_it_wants() {
         let labels = labels(Some("0123abc"));
@@ -160,31 +151,6 @@ mod tests {
         assert_eq!(
             annotations["org.opencontainers.image.created"],
             "1970-01-01T00:00:00Z"
-        );
-    }
-
-    #[test]
-    fn the_containerfile_makes_the_same_image() {
-        let stage = last_stage();
-        let has = |instruction: &str| stage.iter().any(|line| line == instruction);
-        assert!(has("scratch"), "{stage:?}");
-        assert!(has(&format!("USER {USER}")), "{stage:?}");
-        assert!(has(&format!("ENTRYPOINT [\"{ENTRYPOINT}\"]")), "{stage:?}");
-        assert!(has(&format!("EXPOSE {}", PORTS.join(" "))), "{stage:?}");
-        let mut expected: Vec<_> = labels(None)
-            .iter()
-            .map(|(name, value)| format!("LABEL {name}=\"{value}\""))
-            .collect();
-        expected.push(format!("LABEL {REVISION}=\"$REVISION\""));
-        expected.sort();
-        let mut found: Vec<_> = stage
-            .into_iter()
-            .filter(|line| line.starts_with("LABEL "))
-            .collect();
-        found.sort();
-        assert_eq!(
-            found, expected,
-            "the labels of Containerfile are not those of xtask/src/image/config.rs"
         );
     }
 }

@@ -13,7 +13,7 @@ use tokio::process::Command;
 /// Zig is the C compiler and the linker, for every platform alike.
 const ZIGBUILD: (&str, &str) = ("cargo-zigbuild", "0.24.1");
 /// Keeps the list of dependencies in the binary.
-const AUDITABLE: (&str, &str) = ("cargo-auditable", "0.7.7");
+pub(super) const AUDITABLE: (&str, &str) = ("cargo-auditable", "0.7.7");
 /// Zig's version and hashes: the ones that the policies in C are built with.
 const ZIG_PINS: &str = "other-languages/c/requirements.txt";
 

@@ -84,12 +84,16 @@ impl Policies {
         newest: &Policy,
     ) -> Result<(), Failed> {
         let trial = source.trial(request, world, from);
-        if let Some(failed) = source.failed_before(newest.digest(), &trial) {
-            return Err(failed);
-        }
-        let tried = self.judge.try_out(newest, &from.to_string(), &trial).await;
-        tried.map_err(|(failed, at)| {
+        let tried = match source.failed_before(newest.digest(), &trial) {
+            Some(known) => Err(known),
+            None => self.judge.try_out(newest, &from.to_string(), &trial).await,
+        };
+        tried.map_err(|(mut failed, at)| {
             source.trial_failed(newest.digest(), &trial[at], &failed);
+            if at > 0 {
+                let other = &trial[at].resource.name;
+                failed.problem.message = format!("{} (for {other})", failed.problem.message);
+            }
             failed
         })
     }

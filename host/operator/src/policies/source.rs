@@ -101,14 +101,15 @@ impl Source {
         std::iter::once(request.clone()).chain(others).collect()
     }
 
-    /// Why a version fails this trial, if that is known: one of the requests is the one that it failed on before, and the
+    /// Why a version fails this trial and at which request, if that is known: one of the requests is the one that it failed on before, and the
     /// same request gives the same answer. So a version that fails is tried once, and not by every resource.
-    pub(super) fn failed_before(&self, digest: &str, trial: &[Request]) -> Option<Failed> {
+    pub(super) fn failed_before(&self, digest: &str, trial: &[Request]) -> Option<(Failed, usize)> {
         let last = self
             .failed_trial
             .as_ref()
             .filter(|last| last.digest == digest)?;
-        trial.contains(&last.request).then(|| last.failed.clone())
+        let at = trial.iter().position(|request| *request == last.request)?;
+        Some((last.failed.clone(), at))
     }
 
     /// Remembers on which request a version failed. What passes by itself is not remembered.
