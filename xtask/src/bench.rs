@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds in release mode and measures.
 
 use crate::process::{cargo, run as run_process};
-use crate::{guests, workspace};
+use crate::{guests, image, workspace};
 use anyhow::Result;
 use clap::ValueEnum;
 use tokio::process::Command;
@@ -22,17 +22,11 @@ pub(crate) async fn run(what: What) -> Result<()> {
     guests::ensure_targets().await?;
     guests::build().await?;
     let mut build = cargo(&workspace::root());
-    build.args([
-        "build",
-        "--release",
-        "-p",
-        "ecr-secret-operator",
-        "-p",
-        "bench",
-    ]);
+    build.args(["build", "--release", "-p", "bench"]);
     run_process(build).await?;
-    let release = workspace::target().join("release");
-    let mut bench = Command::new(release.join("bench"));
+    // What is shipped is measured: its C library, and so its allocator, is another one than that of a plain build.
+    let operator = image::operator().await?;
+    let mut bench = Command::new(workspace::target().join("release/bench"));
     let guest = match what {
         What::Operator => "default.wasm",
         // One that reads settings.
@@ -43,9 +37,7 @@ pub(crate) async fn run(what: What) -> Result<()> {
         What::Policy => "policy",
         What::Hostile => "hostile",
     });
-    bench
-        .arg("--operator")
-        .arg(release.join("ecr-secret-operator"));
+    bench.arg("--operator").arg(operator);
     bench.arg("--guest").arg(workspace::guests().join(guest));
     if matches!(what, What::Policy) {
         let plot = workspace::target().join("bench").join("policy.svg");

@@ -88,6 +88,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The operator's binary as the image for this machine has it.
+///
+/// # Errors
+/// There is no image for this machine, or the binary does not build.
+pub(crate) async fn operator() -> Result<PathBuf> {
+    let platform = Platform::of_this_machine()
+        .context("there is no image for this machine: use one with x86_64 or aarch64")?;
+    let here = Place {
+        sources: workspace::root(),
+        target: workspace::target().join("image/build"),
+    };
+    let tools = Tools::ensure(&[platform]).await?;
+    build::binary(&here, &tools, platform).await
+}
+
 /// An image, and the list of what it is made of.
 struct Built {
     image: Image,

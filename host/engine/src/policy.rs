@@ -160,8 +160,8 @@ impl Policy {
         self.inner.origin.cost
     }
 
-    /// The processor time that its last run took, with the making of the instance; none if it has not run since it was
-    /// loaded. It tells whether a host does well to run it beside its own work: unlike fuel it counts what an
+    /// The processor time that its last run took, with the making of the instance; none if nobody has asked it anything since
+    /// it was loaded. It tells whether a host does well to run it beside its own work: unlike fuel it counts what an
     /// instruction does, and unlike [`Usage::wall_time`] not what else the machine does.
     pub fn last_run(&self) -> Option<Duration> {
         let nanos = self.inner.last_run.load(Ordering::Relaxed);

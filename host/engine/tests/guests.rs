@@ -65,6 +65,21 @@ fn the_default_policy_decides_as_the_host_does_without_one() {
 }
 
 #[test]
+fn a_policy_tells_what_its_last_run_took_of_a_processor() {
+    for policy in builds("hostile") {
+        assert_eq!(policy.last_run(), None);
+        policy.evaluate(&misdeed("loop")).unwrap_err();
+        let long = policy.last_run().unwrap();
+        policy.evaluate(&misdeed("nothing")).unwrap();
+        let short = policy.last_run().unwrap();
+        assert!(
+            short < long,
+            "nothing took {short:?}, all of the fuel {long:?}"
+        );
+    }
+}
+
+#[test]
 fn the_hostile_policy_is_contained_whatever_it_does() {
     let expected: [(&str, &[&str]); 10] = [
         ("loop", &["FuelExhausted"]),

@@ -7,7 +7,7 @@ use crate::world::Arguments;
 use crate::{programs, requirements};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 const NAME: &str = "ecr-e2e";
+const LOCK: &str = "/run/ecr-e2e.lock";
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The node's address; the API server, registries and the AWS double listen on it.
 pub const ADDRESS: &str = "10.89.0.1";
@@ -25,6 +26,7 @@ pub const ADDRESS: &str = "10.89.0.1";
 /// The machine lacks something, or the namespace cannot be made.
 pub async fn run_inside(arguments: &Arguments) -> Result<bool> {
     requirements::check().await?;
+    let _alone = lock()?;
     programs::build().await?;
     clean(&arguments.folder).await?;
     create().await?;
@@ -52,6 +54,14 @@ pub async fn run_inside(arguments: &Arguments) -> Result<bool> {
     drop(child);
     clean(&arguments.folder).await?;
     Ok(proved)
+}
+
+/// Held until it is dropped; the kernel frees it when this process is killed.
+fn lock() -> Result<File> {
+    let file = File::create(LOCK).with_context(|| format!("create {LOCK}"))?;
+    file.try_lock()
+        .context("another run is at work on this machine: wait for its end")?;
+    Ok(file)
 }
 
 async fn create() -> Result<()> {

@@ -105,6 +105,8 @@ async fn kernel() -> Vec<String> {
     if !Path::new("/sys/fs/cgroup").exists() {
         lacks.push("control groups are not mounted at /sys/fs/cgroup".to_owned());
     }
+    // One that was killed may have left it.
+    let _ = run(command("ip", ["netns", "del", TRIAL])).await;
     if let Err(error) = run(command("ip", ["netns", "add", TRIAL])).await {
         lacks.push(format!("network namespaces do not work ({error:#})"));
         return lacks;

@@ -17,6 +17,15 @@ pub(super) enum Platform {
 }
 
 impl Platform {
+    /// That of this machine; none if no image is built for it.
+    pub(super) fn of_this_machine() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Self::Amd64),
+            "aarch64" => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
     /// The architecture's name in an image.
     pub(super) fn architecture(self) -> &'static str {
         match self {
