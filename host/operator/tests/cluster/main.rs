@@ -20,6 +20,7 @@ mod interruptions;
 mod leader;
 mod log;
 mod metrics_access;
+mod openshift;
 mod operation;
 mod ownership;
 mod policies;
