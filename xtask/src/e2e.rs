@@ -1,9 +1,8 @@
 //! `cargo xtask e2e`: the operator's image on a real node. The proofs are in `testing/e2e`.
 
 use crate::process::{cargo, run as run_process};
-use crate::{guests, workspace};
-use anyhow::{Context, Result, bail};
-use tokio::process::Command;
+use crate::{guests, image, workspace};
+use anyhow::Result;
 
 /// What to prove, and what stays.
 #[derive(clap::Args)]
@@ -20,19 +19,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => bail!("there is no image for {other}: use a machine with x86_64 or aarch64"),
-    };
     guests::run().await?;
-    let own = std::env::current_exe().context("find this program")?;
-    let mut image = Command::new(own);
-    image.args(["image", "--platform", &format!("linux/{architecture}")]);
-    run_process(image).await?;
+    let image = image::archive().await?;
     let mut proofs = cargo(&workspace::root());
     proofs.args(["run", "--package", "e2e", "--", "--image"]);
-    proofs.arg(workspace::target().join(format!("image/{architecture}.tar")));
+    proofs.arg(image);
     proofs.args(["--idle", &arguments.idle.to_string()]);
     for lane in &arguments.only {
         proofs.args(["--only", lane]);

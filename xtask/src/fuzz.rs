@@ -3,11 +3,10 @@
 //! Without a sanitizer, which needs no nightly compiler: what is fuzzed is safe code, so panics, hangs, too much memory
 //! and broken assertions are what can be found.
 
-use crate::process::{cargo, output, run as run_process, succeeds};
+use crate::process::{output, run as run_process};
 use crate::steps::Steps;
-use crate::workspace;
+use crate::{tools, workspace};
 use anyhow::Result;
-use std::path::PathBuf;
 use tokio::process::Command;
 
 const VERSION: &str = "0.13.2";
@@ -28,7 +27,10 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let mut steps = Steps::default();
-    let ready = steps.run("cargo fuzz", ensure_tool()).await.is_some();
+    let ready = steps
+        .run("cargo fuzz", tools::ensure("cargo-fuzz", VERSION))
+        .await
+        .is_some();
     let built = ready && steps.run("build of the targets", build()).await.is_some();
     if built {
         let known = known().await?;
@@ -46,31 +48,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     steps.finish()
 }
 
-fn tools() -> PathBuf {
-    workspace::target().join("tools")
-}
-
-async fn ensure_tool() -> Result<()> {
-    let mut version = Command::new(tools().join("bin/cargo-fuzz"));
-    version.arg("--version");
-    if succeeds(version).await {
-        return Ok(());
-    }
-    let mut install = cargo(&workspace::root());
-    install.args([
-        "install",
-        "cargo-fuzz",
-        "--locked",
-        "--version",
-        VERSION,
-        "--root",
-    ]);
-    install.arg(tools());
-    run_process(install).await
-}
-
 fn cargo_fuzz(subcommand: &str) -> Command {
-    let mut command = Command::new(tools().join("bin/cargo-fuzz"));
+    let mut command = Command::new(tools::directory().join("bin/cargo-fuzz"));
     command.current_dir(workspace::root());
     command.args(["fuzz", subcommand, "--fuzz-dir", DIRECTORY]);
     command

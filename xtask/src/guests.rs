@@ -33,18 +33,23 @@ pub(crate) struct Guest {
 /// Installs what is missing of the WebAssembly targets.
 pub(crate) async fn ensure_targets() -> Result<()> {
     for target in [CORE, WASI] {
-        if is_installed(target).await? {
-            continue;
-        }
-        let mut command = Command::new("rustup");
-        command.args(["target", "add", target]);
-        // In the repository, where rust-toolchain.toml names the toolchain.
-        command.current_dir(workspace::root());
-        run_process(command)
-            .await
-            .with_context(|| format!("no Rust target {target}: install it for this toolchain"))?;
+        ensure_target(target).await?;
     }
     Ok(())
+}
+
+/// Installs a target of the compiler, if it is missing.
+pub(crate) async fn ensure_target(target: &str) -> Result<()> {
+    if is_installed(target).await? {
+        return Ok(());
+    }
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", target]);
+    // In the repository, where rust-toolchain.toml names the toolchain.
+    command.current_dir(workspace::root());
+    run_process(command)
+        .await
+        .with_context(|| format!("no Rust target {target}: install it for this toolchain"))
 }
 
 /// Asks the compiler, because a toolchain need not come from rustup.

@@ -88,13 +88,34 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Builds the image for this machine, and returns its archive.
+///
+/// # Errors
+/// There is no image for this machine, or it does not build.
+pub(crate) async fn archive() -> Result<PathBuf> {
+    let platform = platform_of_this_machine()?;
+    run(Arguments {
+        platform: vec![platform],
+        output: None,
+        revision: None,
+        check_reproducible: false,
+    })
+    .await?;
+    let name = format!("image/{}.tar", platform.architecture());
+    Ok(workspace::target().join(name))
+}
+
+fn platform_of_this_machine() -> Result<Platform> {
+    Platform::of_this_machine()
+        .context("there is no image for this machine: use one with x86_64 or aarch64")
+}
+
 /// The operator's binary as the image for this machine has it.
 ///
 /// # Errors
 /// There is no image for this machine, or the binary does not build.
 pub(crate) async fn operator() -> Result<PathBuf> {
-    let platform = Platform::of_this_machine()
-        .context("there is no image for this machine: use one with x86_64 or aarch64")?;
+    let platform = platform_of_this_machine()?;
     let here = Place {
         sources: workspace::root(),
         target: workspace::target().join("image/build"),

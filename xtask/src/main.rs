@@ -15,6 +15,7 @@ mod packages;
 mod process;
 mod steps;
 mod test;
+mod tools;
 mod workspace;
 
 use clap::{Parser, Subcommand};

@@ -1,13 +1,13 @@
 //! What a build of the image needs beyond Rust, installed where it is missing, each in one version.
 
 use super::platform::Platform;
-use crate::process::{cargo, output, run};
-use crate::workspace;
+use crate::process::run;
+use crate::{guests, tools, workspace};
 use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::process::Command;
 
 /// Zig is the C compiler and the linker, for every platform alike.
@@ -28,17 +28,17 @@ impl Tools {
     /// # Errors
     /// Something cannot be installed.
     pub(super) async fn ensure(platforms: &[Platform]) -> Result<Self> {
-        let tools = Self {
-            directory: workspace::target().join("tools"),
+        let found = Self {
+            directory: tools::directory(),
         };
         for (name, version) in [ZIGBUILD, AUDITABLE] {
-            tools.ensure_subcommand(name, version).await?;
+            tools::ensure(name, version).await?;
         }
-        tools.ensure_zig().await?;
+        found.ensure_zig().await?;
         for platform in platforms {
-            ensure_target(platform.target()).await?;
+            guests::ensure_target(platform.target()).await?;
         }
-        Ok(tools)
+        Ok(found)
     }
 
     /// Lets `cargo` find them.
@@ -62,18 +62,6 @@ impl Tools {
     /// Shared with the build of the policies in C.
     fn zig(&self) -> PathBuf {
         self.directory.join("c-zig")
-    }
-
-    async fn ensure_subcommand(&self, name: &str, version: &str) -> Result<()> {
-        // Where cargo notes what it has installed. A program that is not there yet has no such file.
-        let noted = fs::read_to_string(self.directory.join(".crates.toml")).unwrap_or_default();
-        if noted.contains(&format!("\"{name} {version} (")) {
-            return Ok(());
-        }
-        let mut install = cargo(&workspace::root());
-        install.args(["install", name, "--locked", "--version", version, "--root"]);
-        install.arg(&self.directory);
-        run(install).await
     }
 
     /// A copy of the pins is written last: it says that the installation is whole, and of which version.
@@ -104,20 +92,4 @@ impl Tools {
         fs::write(installed, wanted)?;
         Ok(())
     }
-}
-
-async fn ensure_target(target: &str) -> Result<()> {
-    let mut ask = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    ask.current_dir(workspace::root());
-    ask.args(["--print", "target-libdir", "--target", target]);
-    if Path::new(output(ask).await?.trim()).is_dir() {
-        return Ok(());
-    }
-    let mut add = Command::new("rustup");
-    add.args(["target", "add", target]);
-    // In the repository, where rust-toolchain.toml names the toolchain.
-    add.current_dir(workspace::root());
-    run(add)
-        .await
-        .with_context(|| format!("no Rust target {target}: install it for this toolchain"))
 }
