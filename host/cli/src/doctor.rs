@@ -245,14 +245,14 @@ async fn resources(client: &Client, namespace: &str) -> (Vec<Check>, BTreeSet<St
         ));
     }
     for (reason, names) in reasons {
-        let known = Reason::ALL.iter().find(|known| known.as_str() == reason);
+        let known = Reason::of_word(reason);
         let mut text = format!("{} are {reason}", names.len());
         match known {
             Some(Reason::Refreshed) => checks.push(check(State::Good, "resources", text)),
             Some(known) => {
                 // Writing to a String does not fail.
                 let _ = write!(text, ", {} among them: {}", names[0], known.remedy());
-                let state = if *known == Reason::Suspended {
+                let state = if known == Reason::Suspended {
                     State::Attention
                 } else {
                     State::Bad

@@ -91,6 +91,14 @@ reasons! {
 }
 
 impl Reason {
+    /// The reason of a word; none if the word is none of ours, as in a status that another version wrote.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.as_str() == word)
+    }
+
     /// Whether somebody who may decide so forbids credentials, in which case nothing is renewed.
     pub fn forbids(self) -> bool {
         matches!(self, Self::PolicyDenied | Self::GuardrailDenied)
@@ -132,6 +140,10 @@ mod tests {
     fn the_words_are_distinct_and_fit_a_condition() {
         let words: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(Reason::of_word(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(Reason::of_word("Updated"), None);
         for word in words {
             assert!(word.starts_with(|c: char| c.is_ascii_uppercase()), "{word}");
             assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{word}");

@@ -84,18 +84,21 @@ impl Policies {
         newest: &Policy,
     ) -> Result<(), Failed> {
         let trial = source.trial(request, world, from);
-        let tried = match source.failed_before(newest.digest(), &trial) {
-            Some(known) => Err(known),
-            None => self.judge.try_out(newest, &from.to_string(), &trial).await,
+        let (mut failed, at) = match source.failed_before(newest.digest(), &trial) {
+            Some(known) => known,
+            None => match self.judge.try_out(newest, &from.to_string(), &trial).await {
+                Ok(()) => return Ok(()),
+                Err((failed, at)) => {
+                    source.trial_failed(newest.digest(), &trial[at], &failed);
+                    (failed, at)
+                }
+            },
         };
-        tried.map_err(|(mut failed, at)| {
-            source.trial_failed(newest.digest(), &trial[at], &failed);
-            if at > 0 {
-                let other = &trial[at].resource.name;
-                failed.problem.message = format!("{} (for {other})", failed.problem.message);
-            }
-            failed
-        })
+        if at > 0 {
+            let other = &trial[at].resource.name;
+            failed.problem.message = format!("{} (for {other})", failed.problem.message);
+        }
+        Err(failed)
     }
 
     /// Counts a version that fails, once.

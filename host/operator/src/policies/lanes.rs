@@ -51,18 +51,16 @@ impl Lanes {
         namespace: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let known = |lanes: &Self| lanes.quick().contains(policy.digest());
-        let result = if known(self) {
-            spawn_blocking(work).await.ok()
+        let is_quick = || self.quick().contains(policy.digest());
+        let turn = if is_quick() {
+            None
         } else {
-            let turn = self.slow.turn(namespace).await;
-            // It may have run while this waited.
-            if known(self) {
-                drop(turn);
-                spawn_blocking(work).await.ok()
-            } else {
-                behind_all_others(turn, work).await
-            }
+            Some(self.slow.turn(namespace).await)
+        };
+        // It may have run while this waited.
+        let result = match turn.filter(|_| !is_quick()) {
+            None => spawn_blocking(work).await.ok(),
+            Some(turn) => behind_all_others(turn, work).await,
         };
         self.learn(policy.digest(), policy.last_run());
         result

@@ -82,12 +82,8 @@ fn observe<K: Kind>(context: &Context, namespace: String, name: String, status: 
     let ready = status.condition(CONDITION_READY);
     context.metrics.reconciled(
         ready
-            .and_then(|ready| {
-                Reason::ALL
-                    .iter()
-                    .find(|reason| reason.as_str() == ready.reason)
-            })
-            .map_or("Unknown", |reason| reason.as_str()),
+            .and_then(|ready| Reason::of_word(&ready.reason))
+            .map_or("Unknown", Reason::as_str),
     );
     let labels = ResourceLabels {
         kind: K::NAME,

@@ -37,12 +37,10 @@ pub struct ResourceState {
 impl From<&Status> for ResourceState {
     fn from(status: &Status) -> Self {
         let ready = status.condition(CONDITION_READY);
-        let is = |reason: &Reason| ready.is_some_and(|ready| ready.reason == reason.as_str());
+        let reason = ready.and_then(|ready| Reason::of_word(&ready.reason));
         Self {
             ready: ready.is_some_and(|ready| ready.status == ConditionStatus::True),
-            suspended: Reason::ALL
-                .iter()
-                .any(|reason| (*reason == Reason::Suspended || reason.forbids()) && is(reason)),
+            suspended: reason.is_some_and(|reason| reason == Reason::Suspended || reason.forbids()),
             expires: status.expires_at.map(Into::into),
             next_refresh: status.next_refresh_time.map(Into::into),
         }
