@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ecr_secret_core::api::API_VERSION;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,13 +15,10 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The API of our kinds.
-pub const API: &str = "ecr.mobb.redhat.com/v1alpha1";
-
 /// A resource of our kind `Secret`, as the samples have it.
 pub fn resource(namespace: &str, name: &str, generated: &str) -> Value {
     json!({
-        "apiVersion": API,
+        "apiVersion": API_VERSION,
         "kind": "Secret",
         "metadata": { "name": name, "namespace": namespace },
         "spec": {
@@ -85,7 +83,7 @@ pub async fn wait_for_reason(
     (condition, reason): (&str, &str),
 ) -> Result<()> {
     let client = world.node.client();
-    let resources = objects::all(&client, API, kind, Some(namespace)).await?;
+    let resources = objects::all(&client, API_VERSION, kind, Some(namespace)).await?;
     let what = format!("{condition} of {kind} {namespace}/{name} to be {reason}");
     until(Duration::from_secs(45), &what, async || {
         let found = resources.get(name).await?;

@@ -8,8 +8,6 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The operator's Deployment and service account.
-pub const WORKLOAD: &str = "ecr-secret-operator-controller-manager";
 const SUCCEEDED: Duration = Duration::from_mins(3);
 /// What follows an installation or a removal.
 const SETTLED: Duration = Duration::from_mins(1);

@@ -2,18 +2,18 @@
 
 use crate::container::Process;
 use crate::credentials::{self, resource};
-use crate::subscription::{WORKLOAD, ready_pod};
+use crate::subscription::ready_pod;
 use crate::{Report, World, objects, until};
 use anyhow::{Context, Result, ensure};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use ecr_secret_core::manifests::{DEFAULT_NAMESPACE as NAMESPACE, WORKLOAD_NAME};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-const NAMESPACE: &str = "ecr-secret-operator";
 const TENANT: &str = "footprint";
 const SOON: Duration = Duration::from_secs(30);
 /// Between the start of the process and its word that it is ready.
@@ -92,7 +92,7 @@ async fn install(world: &World) -> Result<()> {
         "set",
         "env",
         "deployment",
-        WORKLOAD,
+        WORKLOAD_NAME,
     ];
     arguments.extend(environment.iter().map(String::as_str));
     world.node.kubectl(&arguments).await?;

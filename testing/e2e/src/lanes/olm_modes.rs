@@ -3,9 +3,11 @@
 use crate::catalog::{self, Bundle};
 use crate::container::Process;
 use crate::credentials::{self, resource};
-use crate::subscription::{Subscription, WORKLOAD};
+use crate::subscription::Subscription;
 use crate::{World, objects, olm, random_user, until};
 use anyhow::{Context, Result, ensure};
+use ecr_secret_core::api::LEASE_NAME;
+use ecr_secret_core::manifests::WORKLOAD_NAME;
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
@@ -184,7 +186,7 @@ async fn rolled(world: &World, subscription: &Subscription<'_>) -> Result<()> {
         .await
         .context("the Lease was not given back in time")?;
     let leases: Api<Lease> = Api::namespaced(world.node.client(), namespace);
-    let lease = leases.get("ecr-secret-operator").await?;
+    let lease = leases.get(LEASE_NAME).await?;
     let holder = lease.spec.and_then(|spec| spec.holder_identity);
     ensure!(
         holder.as_deref() == Some(after.name_any().as_str()),
@@ -230,7 +232,7 @@ async fn may_write_secrets(world: &World, operator: &str, namespace: &str) -> Re
     let review = SubjectAccessReview {
         metadata: ObjectMeta::default(),
         spec: SubjectAccessReviewSpec {
-            user: Some(format!("system:serviceaccount:{operator}:{WORKLOAD}")),
+            user: Some(format!("system:serviceaccount:{operator}:{WORKLOAD_NAME}")),
             resource_attributes: Some(ResourceAttributes {
                 namespace: Some(namespace.to_owned()),
                 verb: Some("create".to_owned()),

@@ -1,11 +1,12 @@
 //! The bundle, with the parts that count in an upgrade: names, selectors and schemas.
 
 use crate::catalog::{Bundle, PACKAGE};
-use crate::subscription::WORKLOAD;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 const VERSION: &str = "0.6.0";
+/// Its Deployment and service account. Ours have to have the same name.
+const WORKLOAD: &str = "ecr-secret-operator-controller-manager";
 const SERVICE: &str = "ecr-secret-operator-controller-manager-metrics-service";
 
 /// Its bundle, with this image as its manager.

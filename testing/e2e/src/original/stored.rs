@@ -1,11 +1,12 @@
 //! What users stored, and what the original wrote for it.
 
-use crate::credentials::{API, issue};
+use crate::credentials::issue;
 use crate::registry::ECR;
 use crate::{World, objects};
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ecr_secret_core::api::API_VERSION;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ pub async fn leave_behind(world: &World, namespace: &str) -> Result<()> {
         objects::apply(&client, one.resource(namespace)).await?;
         let Some(secret) = one.secret else { continue };
         objects::apply(&client, one.written(namespace, secret, &password)).await?;
-        let resources = objects::all(&client, API, one.kind, Some(namespace)).await?;
+        let resources = objects::all(&client, API_VERSION, one.kind, Some(namespace)).await?;
         let status = json!({ "status": {
             "phase": "Updated",
             "lastUpdatedTime": world.double.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -84,7 +85,7 @@ pub async fn leave_behind(world: &World, namespace: &str) -> Result<()> {
 impl Stored {
     fn resource(&self, namespace: &str) -> Value {
         let mut resource = json!({
-            "apiVersion": API,
+            "apiVersion": API_VERSION,
             "kind": self.kind,
             "metadata": { "name": self.name, "namespace": namespace },
         });
