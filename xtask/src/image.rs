@@ -151,15 +151,21 @@ impl Recipe {
         let contents = contents::contents(binary, &dependencies)?;
         let layer = layer::layer(&contents, self.epoch.seconds())?;
         let image = Image::new(platform, layer, &self.labels, &self.epoch.timestamp());
-        let size = image.compressed_size();
-        if size > LARGEST {
-            bail!(
-                "the image for {platform} has {size} bytes compressed, and may have {LARGEST}: see what {name} has grown by"
-            );
-        }
+        small_enough(image.compressed_size()).with_context(|| {
+            format!("the image for {platform} is too large: see what {name} has grown by")
+        })?;
         let sbom = sbom::document(platform, &dependencies)?;
         Ok(Built { image, sbom })
     }
+}
+
+/// # Errors
+/// An image of so many bytes, compressed, is more than a node shall download.
+fn small_enough(size: usize) -> Result<()> {
+    if size > LARGEST {
+        bail!("it has {size} bytes compressed, and may have {LARGEST}");
+    }
+    Ok(())
 }
 
 fn write(output: &Path, built: &[Built], layout: &Layout) -> Result<()> {
@@ -188,4 +194,17 @@ fn print(images: &[&Image], layout: &Layout) {
         println!("{platform:<12} {size:>11}  {}", image.digest());
     }
     println!("{:<12} {:>11}  {}", "all", "", layout.digest());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_more_than_15_megabytes_is_refused() {
+        assert!(small_enough(15_000_000).is_ok());
+        let told = small_enough(15_000_001).map_err(|error| error.to_string());
+        let expected = "it has 15000001 bytes compressed, and may have 15000000";
+        assert_eq!(told, Err(expected.to_owned()));
+    }
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub(super) const USER: &str = "65532:65532";
 /// The operator; there is no shell.
 pub(super) const ENTRYPOINT: &str = "/ecr-secret-operator";
+/// Where `kubectl exec … -- ecr-secret-operator doctor` finds the operator.
+pub(super) const PATH: &str = "PATH=/";
 /// Health and metrics, as in the Deployment.
 pub(super) const PORTS: [&str; 2] = ["8081/tcp", "8443/tcp"];
 const REPOSITORY: &str = "https://github.com/rh-mobb/ecr-secret-operator";
@@ -85,6 +87,7 @@ pub(super) fn config(platform: Platform, labels: &Labels, diff_id: &str, created
         "config": {
             "User": USER,
             "ExposedPorts": ports,
+            "Env": [PATH],
             "Entrypoint": [ENTRYPOINT],
             "WorkingDir": "/",
             "Labels": labels,
@@ -138,6 +141,7 @@ mod tests {
         assert_eq!(config["User"], USER);
         assert_eq!(config["Entrypoint"], json!([ENTRYPOINT]));
         assert_eq!(config["Cmd"], Value::Null);
+        assert_eq!(config["Env"], json!(["PATH=/"]), "doctor is found by name");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `Containerfile` is written by hand, for those who build with a container engine. It must not make another image.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use super::config::{ENTRYPOINT, PORTS, USER, labels};
+use super::config::{ENTRYPOINT, PATH, PORTS, USER, labels};
 use super::tools::AUDITABLE;
 
 const CONTAINERFILE: &str = include_str!("../../../Containerfile");
@@ -22,6 +22,7 @@ fn the_last_stage_sets_what_we_set() {
     let stage = last_stage();
     assert_eq!(stage[0], "scratch");
     for instruction in [
+        format!("ENV {PATH}"),
         format!("USER {USER}"),
         format!("EXPOSE {}", PORTS.join(" ")),
         format!("ENTRYPOINT [\"{ENTRYPOINT}\"]"),
