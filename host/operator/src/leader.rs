@@ -4,18 +4,21 @@
 //! [`STEP_DOWN_AFTER`], well before others may take the Lease after [`LEASE_DURATION`]. Another's
 //! Lease is judged by when *we* last saw it change, not by its clock. Each write names the
 //! `resourceVersion` that it was decided on, so two candidates cannot both win. A replica that loses
-//! the Lease does not exit: it waits for its turn. On a graceful end the Lease is given back.
+//! the Lease does not exit: it waits for its turn. On a graceful end the Lease is given back. It goes
+//! with the service account: `helm uninstall` takes permissions away before the pod has ended.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
+
+use crate::owner;
 
 /// How long a Lease is good without renewal.
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -26,7 +29,9 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 /// A candidate for the Lease.
 pub struct Candidate {
+    client: Client,
     api: Api<Lease>,
+    namespace: String,
     name: String,
     identity: String,
     /// The last state of the Lease that we saw, and when we first saw it.
@@ -38,7 +43,9 @@ impl Candidate {
     /// A candidate named `identity` for the Lease `name` in `namespace`.
     pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
         Self {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.to_owned(),
             name: name.to_owned(),
             identity,
             seen: None,
@@ -113,8 +120,16 @@ impl Candidate {
         let started = Instant::now();
         let written = match self.api.get_opt(&self.name).await? {
             None => {
+                let lease = Lease {
+                    metadata: ObjectMeta {
+                        name: Some(self.name.clone()),
+                        owner_references: self.owner().await,
+                        ..ObjectMeta::default()
+                    },
+                    spec: None,
+                };
                 self.api
-                    .create(&PostParams::default(), &self.claim(None))
+                    .create(&PostParams::default(), &self.claim(lease))
                     .await
             }
             Some(lease) => {
@@ -122,7 +137,7 @@ impl Candidate {
                     return Ok(false);
                 }
                 self.api
-                    .replace(&self.name, &PostParams::default(), &self.claim(Some(lease)))
+                    .replace(&self.name, &PostParams::default(), &self.claim(lease))
                     .await
             }
         };
@@ -135,6 +150,16 @@ impl Candidate {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What is not known is left out: then the Lease stays when all else is uninstalled.
+    async fn owner(&self) -> Option<Vec<OwnerReference>> {
+        let owner = owner::service_account(self.client.clone(), &self.namespace).await;
+        let owner = owner.unwrap_or_else(|error| {
+            warn!(lease = self.name, %error, "leader election: the API server did not say who we are; nobody owns the Lease");
+            None
+        });
+        owner.map(|owner| vec![owner])
     }
 
     fn may_take(&mut self, spec: LeaseSpec) -> bool {
@@ -156,15 +181,8 @@ impl Candidate {
         }
     }
 
-    fn claim(&self, current: Option<Lease>) -> Lease {
+    fn claim(&self, mut lease: Lease) -> Lease {
         let now = MicroTime(Timestamp::now());
-        let mut lease = current.unwrap_or_else(|| Lease {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                ..ObjectMeta::default()
-            },
-            spec: None,
-        });
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             spec.holder_identity = Some(self.identity.clone());

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod effects;
 pub mod leader;
 mod openshift;
+mod owner;
 pub mod policies;
 pub mod reconcile;
 pub mod run;

@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use ecr_secret_core::api::LEASE_NAME;
+use ecr_secret_core::manifests::WORKLOAD_NAME;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::DeleteParams;
 use test_stage::{Operator, Setup};
 
 use crate::proxy::Proxy;
@@ -140,4 +145,33 @@ async fn a_leader_that_cannot_renew_its_lease_steps_down_and_comes_back() {
     );
     assert!(tells_of_resources(&other).await);
     assert_eq!(stage.calls(), 2, "one call of each leader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_goes_with_the_service_account_when_nobody_gives_it_back() {
+    let stage = Stage::prepare().await;
+    let mut operator = start(&replica(&stage, "only")).await;
+    eventually(SOON, "it leads", || async {
+        leads(&operator).await.then_some(())
+    })
+    .await;
+    let leases: Api<Lease> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let lease = leases.get(LEASE_NAME).await.unwrap();
+    let account = stage.accounts().get(WORKLOAD_NAME).await.unwrap();
+    let owners = lease.metadata.owner_references.unwrap();
+    assert_eq!(
+        (owners[0].name.as_str(), &owners[0].uid),
+        (WORKLOAD_NAME, account.metadata.uid.as_ref().unwrap())
+    );
+    operator.kill().unwrap();
+    stage
+        .accounts()
+        .delete(WORKLOAD_NAME, &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually(SOON, "the Lease to go", || async {
+        let left = leases.get_opt(LEASE_NAME).await.unwrap();
+        left.is_none().then_some(())
+    })
+    .await;
 }

@@ -6,7 +6,6 @@ use super::user::{User, commands};
 use super::{DELETE_CRDS, HELM_INSTALL, HELM_UNINSTALL, IAM_USER, SAMPLE};
 use crate::objects;
 use anyhow::{Context, Result};
-use ecr_secret_core::api::LEASE_NAME;
 use ecr_secret_core::manifests::DEFAULT_NAMESPACE;
 
 /// The whole life of a release.
@@ -30,12 +29,10 @@ pub(super) async fn run(user: &User<'_>, before: &Traces) -> Result<()> {
         installation::leave_behind(user).await
     })
     .await;
-    let sentence =
-        "helm uninstall leaves the CRDs, and in the user's namespace the operator's Lease";
+    let sentence = "helm uninstall leaves the CRDs, and the namespace that the user made";
     user.prove(sentence, async {
         user.follow(HELM_UNINSTALL).await?;
         let mut expected = crds();
-        expected.push(format!("Lease {DEFAULT_NAMESPACE}/{LEASE_NAME}"));
         expected.push(format!("Namespace {DEFAULT_NAMESPACE}"));
         installation::nothing_left_but(user, before, &expected).await?;
         installation::delete_left_behind(user).await
