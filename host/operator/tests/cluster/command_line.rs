@@ -1,5 +1,6 @@
 //! The binary without a cluster: mistakes, help, and what it prints.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 use aws_double::{AwsDouble, Fault};
 use serde_json::json;
 
+use crate::outside::Outside;
 use crate::support::Stage;
 
 /// Runs the binary to its end, with nothing in the environment but this.
@@ -224,4 +226,41 @@ async fn doctor_tells_who_aws_says_that_the_operator_is_and_whether_it_gets_toke
     let (code, told, _) = run(&["doctor", "us-east-2"], &nothing);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("no AWS credentials found"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_is_reached_by_its_own_names_through_a_proxy_whose_ca_the_administrator_gave() {
+    const HOSTS: [&str; 2] = [
+        "api.ecr.us-east-2.amazonaws.com",
+        "sts.us-east-2.amazonaws.com",
+    ];
+    let aws = AwsDouble::start().await;
+    let outside = Outside::start().await;
+    for host in HOSTS {
+        outside.add(host, aws.address());
+    }
+    let mut environment = outside.proxy();
+    let keys = aws.environment().into_iter();
+    let keys = keys.filter(|(name, _)| *name != "AWS_ENDPOINT_URL");
+    environment.extend(keys.map(|(name, value)| (name.to_owned(), value)));
+    let doctor = |environment: &[(String, String)]| {
+        let pairs: Vec<(&str, &str)> = environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        run(&["doctor", "us-east-2"], &pairs)
+    };
+
+    // Nobody whom this machine trusts has signed what the proxy shows.
+    let (code, told, _) = doctor(&environment);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.lines().all(|line| line.starts_with("BAD ")), "{told}");
+    assert_eq!(aws.calls().len(), 0);
+
+    let ca = outside.ca().to_str().unwrap().to_owned();
+    environment.push(("SSL_CERT_FILE".to_owned(), ca));
+    let (code, told, _) = doctor(&environment);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.lines().all(|line| line.starts_with("ok ")), "{told}");
+    assert_eq!(outside.asked(), BTreeSet::from(HOSTS.map(str::to_owned)));
 }

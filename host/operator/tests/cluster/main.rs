@@ -22,6 +22,7 @@ mod log;
 mod metrics_access;
 mod openshift;
 mod operation;
+mod outside;
 mod ownership;
 mod policies;
 mod proxy;

@@ -1,13 +1,14 @@
 //! A policy from a registry: found by its digest, opened with what there is, and from nowhere that the administrator does
 //! not allow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ecr_secret_core::api::ECR_USER;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
@@ -15,7 +16,8 @@ use serde_json::json;
 use test_cluster::Registry;
 
 use super::{digest, message, policy_spec};
-use crate::support::Stage;
+use crate::outside::Outside;
+use crate::support::{REGISTRY, Stage, password, spec};
 
 /// Pushes layers, and tells the reference with the digest. By hand, because the registry answers some requests without the
 /// `Location` that the library waits for.
@@ -190,6 +192,36 @@ async fn a_policy_is_pulled_by_its_digest_with_a_pull_secret_and_once() {
         "{status:?}"
     );
     stage.secret(&name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_in_ecr_is_pulled_with_the_operators_own_token_through_the_administrators_proxy() {
+    let mut stage = Stage::prepare().await;
+    let outside = Outside::start().await;
+    stage.setup.environment.extend(outside.proxy());
+    let ca = outside.ca().to_str().unwrap().to_owned();
+    let variable = ("SSL_CERT_FILE".to_owned(), ca);
+    stage.setup.environment.push(variable);
+    let _operator = stage.start().await;
+    stage.create("token", spec("token")).await;
+    stage.ready("token", "Refreshed").await;
+    let password = password(&stage.secret("token").await);
+
+    // ECR takes the token that the operator has, and nothing else.
+    let registry = Registry::start(Some((ECR_USER, &password))).unwrap();
+    outside.add(REGISTRY, registry.address().parse().unwrap());
+    let credentials = format!("{ECR_USER}:{password}");
+    let module = Stage::guest("team-prefix");
+    let pushed = push(&registry, Some(&credentials), &[module]);
+    let image = pushed.replace(registry.address(), REGISTRY);
+    let policy = json!({ "image": image, "settings": { "prefix": "web" } });
+    stage
+        .create("named", policy_spec("named", policy.clone()))
+        .await;
+    stage.ready("named", "Refreshed").await;
+    let name = format!("web-{}-named", stage.namespace);
+    stage.secret(&name).await;
+    assert_eq!(outside.asked(), BTreeSet::from([REGISTRY.to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
