@@ -7,6 +7,7 @@ mod crds;
 mod metrics;
 mod operator;
 mod rbac;
+mod users;
 
 pub use crds::crds;
 pub use metrics::{

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::metrics::{self, METRICS_PORT};
 use super::rbac::{self, Scope};
-use super::{crds, manifest, metadata, stream};
+use super::{crds, manifest, metadata, stream, users};
 use crate::api::OPERATOR_NAME;
 
 /// The namespace of the operator when nobody chooses another.
@@ -76,6 +76,7 @@ impl Installation {
         // Roles live in the namespace, and the Deployment starts best when its permissions are there.
         objects.extend(operator.next());
         objects.extend(rbac::objects(self));
+        objects.extend(users::roles());
         objects.extend(metrics::roles(&self.namespace));
         objects.push(metrics::service(&self.namespace));
         objects.extend(operator);

@@ -123,7 +123,7 @@ fn the_installation_is_complete_and_in_order() {
         .iter()
         .map(|document| document["kind"].as_str().unwrap().to_owned())
         .collect();
-    let expected = "CustomResourceDefinition CustomResourceDefinition Namespace ClusterRole ClusterRoleBinding Role RoleBinding ClusterRole ClusterRoleBinding ClusterRole Service ServiceAccount Deployment";
+    let expected = "CustomResourceDefinition CustomResourceDefinition Namespace ClusterRole ClusterRoleBinding Role RoleBinding ClusterRole ClusterRole ClusterRole ClusterRoleBinding ClusterRole Service ServiceAccount Deployment";
     assert_eq!(kinds.join(" "), expected);
 }
 
