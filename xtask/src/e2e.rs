@@ -1,7 +1,7 @@
 //! `cargo xtask e2e`: the operator's image on a real node. The proofs are in `testing/e2e`.
 
 use crate::process::{cargo, run as run_process};
-use crate::{guests, image, workspace};
+use crate::{guests, image, languages, workspace};
 use anyhow::Result;
 
 /// What to prove, and what stays.
@@ -20,10 +20,11 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     guests::run().await?;
+    let plugin = languages::kubectl_ecr().await?;
     let image = image::archive().await?;
     let mut proofs = cargo(&workspace::root());
     proofs.args(["run", "--package", "e2e", "--", "--image"]);
-    proofs.arg(image);
+    proofs.arg(image).arg("--plugin").arg(plugin);
     proofs.args(["--idle", &arguments.idle.to_string()]);
     for lane in &arguments.only {
         proofs.args(["--only", lane]);

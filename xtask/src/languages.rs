@@ -14,7 +14,7 @@ const LIMITS: &str = "compile-cpu=60s";
 pub(crate) async fn run() -> Result<()> {
     let mut steps = Steps::default();
     let directory = workspace::target().join("languages");
-    let Some(tool) = steps.run("kubectl-ecr", tool()).await else {
+    let Some(tool) = steps.run("kubectl-ecr", kubectl_ecr()).await else {
         return steps.finish();
     };
     let mut built = Vec::new();
@@ -43,7 +43,11 @@ pub(crate) async fn run() -> Result<()> {
     steps.finish()
 }
 
-async fn tool() -> Result<PathBuf> {
+/// Builds the command line, and tells where it is.
+///
+/// # Errors
+/// It does not build.
+pub(crate) async fn kubectl_ecr() -> Result<PathBuf> {
     let mut build = cargo(&workspace::root());
     build.args(["build", "--quiet", "-p", "kubectl-ecr"]);
     run_process(build).await?;

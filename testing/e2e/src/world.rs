@@ -24,6 +24,9 @@ pub struct Arguments {
     /// The operator's image, as `cargo xtask image` makes it
     #[arg(long)]
     pub image: PathBuf,
+    /// The program kubectl-ecr
+    #[arg(long)]
+    pub plugin: PathBuf,
     /// Only these lanes
     #[arg(long, value_enum)]
     pub only: Vec<Lane>,
@@ -53,6 +56,8 @@ pub struct World {
     pub double: Arc<AwsDouble>,
     /// The operator's image by digest in the open registry. Manifests may also use its public name, which is mirrored.
     pub operator_image: String,
+    /// The program kubectl-ecr.
+    pub plugin: PathBuf,
     /// How long to watch an idle operator.
     pub idle: Duration,
     /// What was proved.
@@ -143,6 +148,7 @@ async fn start(arguments: &Arguments, node: Node, report: Report) -> Result<Worl
         images,
         double,
         operator_image,
+        plugin: arguments.plugin.clone(),
         idle: Duration::from_secs(arguments.idle),
         report,
     })

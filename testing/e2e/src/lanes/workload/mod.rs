@@ -4,6 +4,7 @@
 mod argo;
 mod build;
 mod charts;
+mod checkup;
 mod door;
 mod helm;
 mod identity;
@@ -27,6 +28,7 @@ type Place = (&'static str, &'static str);
 const INSTALL: Place = ("README.md", "## For the administrator: install");
 const IAM_USER: Place = ("README.md", "**An IAM user.**");
 const STS_ROLE: Place = ("README.md", "**A role by STS web identity.**");
+const IS_IT_WELL: Place = ("docs/install/README.md", "## Is it well?");
 const SAMPLE: Place = ("README.md", "## For the tenant: use");
 const LINK: Place = ("README.md", "**Link it.**");
 const ARGO: Place = ("README.md", "**Argo CD.**");
@@ -44,6 +46,8 @@ pub async fn run(world: &World) -> Result<()> {
     let user = User::new(world).await?;
     let before = installation::clear(&user).await?;
     if manifest::install(&user).await.is_some() && pull::sample(&user).await.is_some() {
+        checkup::is_well(&user).await;
+        checkup::who_may_use_it(&user).await;
         pull::policy(&user).await;
         pull::pods(&user).await;
         build::run(&user).await;
@@ -67,6 +71,7 @@ mod tests {
             INSTALL,
             IAM_USER,
             STS_ROLE,
+            IS_IT_WELL,
             SAMPLE,
             LINK,
             ARGO,

@@ -41,6 +41,7 @@ impl<'a> User<'a> {
         for name in super::PROGRAMS {
             link(&programs, name, &program(name).await?)?;
         }
+        link(&programs, "kubectl-ecr", &world.plugin)?;
         let mut path = programs.into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
