@@ -40,6 +40,10 @@ fn files() -> Vec<File> {
             "deploy/install.yaml",
             yaml(&manifests::install_yaml(bundle::IMAGE)),
         ),
+        (
+            "deploy/networkpolicy.yaml",
+            yaml(&manifests::network_policy_yaml()),
+        ),
         ("docs/reference/resources.md", reference::resources()),
         ("docs/reference/reasons.md", reference::reasons()),
         ("docs/reference/policy-interface.md", interface::interface()),

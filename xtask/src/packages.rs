@@ -28,7 +28,7 @@ pub(crate) async fn run() -> Result<()> {
         steps.run("chart: lint", chart::lint(&helm)).await;
         steps
             .run(
-                "chart: the same objects as deploy/install.yaml",
+                "chart: the same objects as deploy/install.yaml and networkpolicy.yaml",
                 chart::same(&helm),
             )
             .await;

@@ -62,11 +62,21 @@ pub(super) fn template(helm: &Path, values: &[&str]) -> Command {
 }
 
 pub(super) async fn same(helm: &Path) -> Result<()> {
-    let rendered = output(template(helm, &[])).await?;
-    let installed = std::fs::read_to_string(workspace::root().join("deploy/install.yaml"))?;
-    let differences = compare::differences(&installed, &rendered)?;
-    if !differences.is_empty() {
-        bail!("{}", differences.join("; "));
+    let deploy = workspace::root().join("deploy");
+    let installed = std::fs::read_to_string(deploy.join("install.yaml"))?;
+    let policy = std::fs::read_to_string(deploy.join("networkpolicy.yaml"))?;
+    for (values, installed) in [
+        (&[][..], installed.clone()),
+        (
+            &["networkPolicy.enabled=true"],
+            format!("{installed}\n---\n{policy}"),
+        ),
+    ] {
+        let rendered = output(template(helm, values)).await?;
+        let differences = compare::differences(&installed, &rendered)?;
+        if !differences.is_empty() {
+            bail!("{}", differences.join("; "));
+        }
     }
     Ok(())
 }

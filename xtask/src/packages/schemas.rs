@@ -32,7 +32,7 @@ const POLL_EVERY: Duration = Duration::from_millis(200);
 /// A control plane that has our CRDs, and the manifests to judge.
 pub(super) struct Server {
     cluster: ControlPlane,
-    /// The single manifest, the chart with everything switched on, the bundle, the samples.
+    /// The single manifest and the network policy beside it, the chart with everything switched on, the bundle, the samples.
     manifests: Vec<PathBuf>,
 }
 
@@ -41,7 +41,12 @@ impl Server {
         let root = workspace::root();
         let chart = workspace::target().join("packages/chart.yaml");
         super::write(&chart, &output(template(helm, EVERYTHING)).await?)?;
-        let mut manifests = vec![root.join("deploy/install.yaml"), chart];
+        let deploy = root.join("deploy");
+        let mut manifests = vec![
+            deploy.join("install.yaml"),
+            deploy.join("networkpolicy.yaml"),
+            chart,
+        ];
         for directory in ["bundle/manifests", "samples"] {
             for entry in std::fs::read_dir(root.join(directory))? {
                 let path = entry?.path();

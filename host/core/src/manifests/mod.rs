@@ -5,6 +5,7 @@
 
 mod crds;
 mod metrics;
+mod network;
 mod operator;
 mod rbac;
 mod users;
@@ -52,6 +53,11 @@ pub fn install_yaml(image: &str) -> String {
         ..Installation::default()
     }
     .install_yaml()
+}
+
+/// The `NetworkPolicy` of an installation in [`DEFAULT_NAMESPACE`], to be applied beside it.
+pub fn network_policy_yaml() -> String {
+    stream([network::policy(DEFAULT_NAMESPACE)])
 }
 
 /// One object as JSON.

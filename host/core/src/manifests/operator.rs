@@ -13,6 +13,8 @@ use super::rbac::{self, Scope};
 use super::{crds, manifest, metadata, stream, users};
 use crate::api::OPERATOR_NAME;
 
+/// The port of the container where kubelet asks.
+pub(super) const HEALTH_PORT: i32 = 8081;
 /// The namespace of the operator when nobody chooses another.
 pub const DEFAULT_NAMESPACE: &str = "ecr-secret-operator";
 /// The name of the Deployment and of its service account.
@@ -134,7 +136,7 @@ impl Installation {
             "env": self.environment(),
             "ports": [
                 { "name": "https-metrics", "containerPort": METRICS_PORT },
-                { "name": "health", "containerPort": 8081 },
+                { "name": "health", "containerPort": HEALTH_PORT },
             ],
             "livenessProbe": { "httpGet": { "path": "/healthz", "port": "health" }, "initialDelaySeconds": 15, "periodSeconds": 20 },
             "readinessProbe": { "httpGet": { "path": "/readyz", "port": "health" }, "initialDelaySeconds": 2, "periodSeconds": 5 },

@@ -273,3 +273,24 @@ fn an_installation_can_live_elsewhere_and_watch_less() {
         json!({ "name": "WATCH_NAMESPACE", "value": "a,b" })
     );
 }
+
+#[test]
+fn the_network_policy_is_about_the_pods_of_the_deployment_and_their_ports() {
+    let policy = &documents(&network_policy_yaml())[0];
+    let selector = &policy["spec"]["podSelector"]["matchLabels"];
+    assert_eq!(*selector, json!(labels()));
+    let open: Vec<&Value> = policy["spec"]["ingress"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["ports"][0]["port"])
+        .collect();
+    assert_eq!(open, [8081, 8443]);
+    // Not to everybody: any pod may serve clear text.
+    let identities = &policy["spec"]["egress"][2];
+    assert_eq!(
+        identities["ports"],
+        json!([{ "port": 80, "protocol": "TCP" }])
+    );
+    assert_eq!(identities["to"].as_array().unwrap().len(), 4);
+}
