@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     guest: PathBuf,
     /// How many pairs of a quiet and a hostile window
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 12)]
     pairs: usize,
     /// Seconds of a window
     #[arg(long, default_value_t = 12)]

@@ -1,7 +1,8 @@
 //! The OLM bundle: everything that OLM, OpenShift's console and the scorecard read of this operator.
 //!
 //! It is made of the same CRDs, permissions, Deployment and Service as the single manifest. What OLM adds to a Deployment it
-//! adds itself; what differs here is said here. See `bundle/README.md` for how it is built and tried.
+//! adds itself; what differs here is said here. `cargo xtask packages` and
+//! `cargo xtask e2e` try it, and `docs/release.md` tells how it is published.
 
 mod csv;
 mod descriptors;
