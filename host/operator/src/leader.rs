@@ -30,7 +30,6 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// A candidate for the Lease.
 pub struct Candidate {
     client: Client,
-    api: Api<Lease>,
     namespace: String,
     name: String,
     identity: String,
@@ -43,7 +42,6 @@ impl Candidate {
     /// A candidate named `identity` for the Lease `name` in `namespace`.
     pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
         Self {
-            api: Api::namespaced(client.clone(), namespace),
             client,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -118,7 +116,8 @@ impl Candidate {
     /// Takes or renews the Lease if that is allowed; says whether this replica holds it now.
     async fn try_once(&mut self) -> kube::Result<bool> {
         let started = Instant::now();
-        let written = match self.api.get_opt(&self.name).await? {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let written = match api.get_opt(&self.name).await? {
             None => {
                 let lease = Lease {
                     metadata: ObjectMeta {
@@ -128,16 +127,13 @@ impl Candidate {
                     },
                     spec: None,
                 };
-                self.api
-                    .create(&PostParams::default(), &self.claim(lease))
-                    .await
+                api.create(&PostParams::default(), &self.claim(lease)).await
             }
             Some(lease) => {
                 if !self.may_take(lease.spec.clone().unwrap_or_default()) {
                     return Ok(false);
                 }
-                self.api
-                    .replace(&self.name, &PostParams::default(), &self.claim(lease))
+                api.replace(&self.name, &PostParams::default(), &self.claim(lease))
                     .await
             }
         };
