@@ -19,6 +19,9 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
+/// The plurals of our kinds.
+pub(super) const KINDS: [&str; 2] = ["secrets", "argohelmreposecrets"];
+
 pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     PolicyRule {
@@ -38,11 +41,7 @@ pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRul
 /// - `ConfigMaps` hold policies and are read.
 pub fn tenant_rules() -> Vec<PolicyRule> {
     vec![
-        rule(
-            GROUP,
-            &["secrets", "argohelmreposecrets"],
-            &["get", "list", "watch"],
-        ),
+        rule(GROUP, &KINDS, &["get", "list", "watch"]),
         rule(
             GROUP,
             &["secrets/status", "argohelmreposecrets/status"],

@@ -9,13 +9,12 @@ use crate::api::{GROUP, OPERATOR_NAME};
 /// The roles that Kubernetes adds to its own `admin`, `edit` and `view`, as OLM makes them for what it installs. See
 /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles>.
 pub(super) fn roles() -> Vec<Value> {
-    let kinds = ["secrets", "argohelmreposecrets"];
     let read = ["get", "list", "watch"];
     let write = ["create", "update", "patch", "delete", "deletecollection"];
     let role = |name: &str, verbs: &[&str], added_to: &[&str]| {
         let mut role = ClusterRole {
             metadata: metadata(&format!("{OPERATOR_NAME}-{name}"), None),
-            rules: Some(vec![rbac::rule(GROUP, &kinds, verbs)]),
+            rules: Some(vec![rbac::rule(GROUP, &rbac::KINDS, verbs)]),
             ..ClusterRole::default()
         };
         let labels = role.metadata.labels.get_or_insert_default();
