@@ -45,6 +45,14 @@ async fn leads(operator: &Operator) -> bool {
         .any(|line| line == "ecr_secret_leading 1")
 }
 
+/// Waits until it leads.
+async fn comes_to_lead(operator: &Operator, within: Duration, what: &str) {
+    eventually(within, what, || async {
+        leads(operator).await.then_some(())
+    })
+    .await;
+}
+
 /// Whether it tells anything of a resource.
 async fn tells_of_resources(operator: &Operator) -> bool {
     let metrics = operator.metrics().await.unwrap();
@@ -56,10 +64,7 @@ async fn tells_of_resources(operator: &Operator) -> bool {
 async fn of_two_replicas_one_works_and_the_other_takes_over_at_once_or_when_the_lease_is_over() {
     let stage = Stage::prepare().await;
     let mut first = start(&replica(&stage, "first")).await;
-    eventually(SOON, "the first leads", || async {
-        leads(&first).await.then_some(())
-    })
-    .await;
+    comes_to_lead(&first, SOON, "the first leads").await;
     let mut second = start(&replica(&stage, "second")).await;
     stage.create("a", spec("a")).await;
     stage.ready("a", "Refreshed").await;
@@ -69,12 +74,7 @@ async fn of_two_replicas_one_works_and_the_other_takes_over_at_once_or_when_the_
 
     let ended = Instant::now();
     assert!(first.terminate(GRACE).await.unwrap().success());
-    eventually(
-        Duration::from_secs(8),
-        "the second leads at once",
-        || async { leads(&second).await.then_some(()) },
-    )
-    .await;
+    comes_to_lead(&second, Duration::from_secs(8), "the second leads at once").await;
     assert!(
         ended.elapsed() < Duration::from_secs(8),
         "the Lease was given back, not waited for: {:?}",
@@ -91,10 +91,7 @@ async fn of_two_replicas_one_works_and_the_other_takes_over_at_once_or_when_the_
     let third = start(&replica(&stage, "third")).await;
     assert!(leads(&second).await && !leads(&third).await);
     second.kill().unwrap();
-    eventually(TAKEN_OVER, "the third leads", || async {
-        leads(&third).await.then_some(())
-    })
-    .await;
+    comes_to_lead(&third, TAKEN_OVER, "the third leads").await;
     stage.create("c", spec("c")).await;
     stage.ready("c", "Refreshed").await;
     assert_eq!(
@@ -115,10 +112,7 @@ async fn a_leader_that_cannot_renew_its_lease_steps_down_and_comes_back() {
     let proxy = Proxy::with(&stage, replica(&stage, "cut-off")).await;
     let mut cut_off = proxy.operator();
     cut_off.wait_until_ready().await.unwrap();
-    eventually(SOON, "it leads", || async {
-        leads(&cut_off).await.then_some(())
-    })
-    .await;
+    comes_to_lead(&cut_off, SOON, "it leads").await;
     stage.create("before", spec("before")).await;
     stage.ready("before", "Refreshed").await;
     eventually(SOON, "it tells of the resource", || async {
@@ -151,10 +145,7 @@ async fn a_leader_that_cannot_renew_its_lease_steps_down_and_comes_back() {
 async fn the_lease_goes_with_the_service_account_when_nobody_gives_it_back() {
     let stage = Stage::prepare().await;
     let mut operator = start(&replica(&stage, "only")).await;
-    eventually(SOON, "it leads", || async {
-        leads(&operator).await.then_some(())
-    })
-    .await;
+    comes_to_lead(&operator, SOON, "it leads").await;
     let leases: Api<Lease> = Api::namespaced(stage.client.clone(), &stage.namespace);
     let lease = leases.get(LEASE_NAME).await.unwrap();
     let account = stage.accounts().get(WORKLOAD_NAME).await.unwrap();
