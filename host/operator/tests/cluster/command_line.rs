@@ -257,8 +257,7 @@ async fn aws_is_reached_by_its_own_names_through_a_proxy_whose_ca_the_administra
     assert!(told.lines().all(|line| line.starts_with("BAD ")), "{told}");
     assert_eq!(aws.calls().len(), 0);
 
-    let ca = outside.ca().to_str().unwrap().to_owned();
-    environment.push(("SSL_CERT_FILE".to_owned(), ca));
+    environment.push(outside.trust());
     let (code, told, _) = doctor(&environment);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.lines().all(|line| line.starts_with("ok ")), "{told}");

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
@@ -24,7 +23,7 @@ pub(crate) struct Outside {
 }
 
 struct Shared {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: CertifiedIssuer<'static, KeyPair>,
     hosts: Mutex<BTreeMap<String, SocketAddr>>,
     asked: Mutex<BTreeSet<String>>,
 }
@@ -32,16 +31,15 @@ struct Shared {
 impl Outside {
     /// A proxy that knows no host yet.
     pub(crate) async fn start() -> Self {
-        let key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let directory = tempfile::tempdir().unwrap();
-        let certificate = ca.self_signed(&key).unwrap().pem();
-        std::fs::write(directory.path().join(CA), certificate).unwrap();
+        let issuer = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(directory.path().join(CA), issuer.pem()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            issuer: Issuer::new(ca, key),
+            issuer,
             hosts: Mutex::default(),
             asked: Mutex::default(),
         });
@@ -71,9 +69,10 @@ impl Outside {
             .into()
     }
 
-    /// The file with the CA's certificate.
-    pub(crate) fn ca(&self) -> PathBuf {
-        self.directory.path().join(CA)
+    /// The variable by which a process trusts the CA, and nobody else.
+    pub(crate) fn trust(&self) -> (String, String) {
+        let file = self.directory.path().join(CA).display().to_string();
+        ("SSL_CERT_FILE".to_owned(), file)
     }
 
     /// The hosts that somebody wanted to reach.
@@ -89,7 +88,7 @@ impl Drop for Outside {
 }
 
 /// TLS as this host, certified by the issuer.
-fn acceptor(host: &str, issuer: &Issuer<'_, KeyPair>) -> TlsAcceptor {
+fn acceptor(host: &str, issuer: &CertifiedIssuer<'_, KeyPair>) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([host.to_owned()]).unwrap();
     let certificate = certificate.signed_by(&key, issuer).unwrap();

@@ -199,9 +199,7 @@ async fn a_policy_in_ecr_is_pulled_with_the_operators_own_token_through_the_admi
     let mut stage = Stage::prepare().await;
     let outside = Outside::start().await;
     stage.setup.environment.extend(outside.proxy());
-    let ca = outside.ca().to_str().unwrap().to_owned();
-    let variable = ("SSL_CERT_FILE".to_owned(), ca);
-    stage.setup.environment.push(variable);
+    stage.setup.environment.push(outside.trust());
     let _operator = stage.start().await;
     stage.create("token", spec("token")).await;
     stage.ready("token", "Refreshed").await;
@@ -215,9 +213,7 @@ async fn a_policy_in_ecr_is_pulled_with_the_operators_own_token_through_the_admi
     let pushed = push(&registry, Some(&credentials), &[module]);
     let image = pushed.replace(registry.address(), REGISTRY);
     let policy = json!({ "image": image, "settings": { "prefix": "web" } });
-    stage
-        .create("named", policy_spec("named", policy.clone()))
-        .await;
+    stage.create("named", policy_spec("named", policy)).await;
     stage.ready("named", "Refreshed").await;
     let name = format!("web-{}-named", stage.namespace);
     stage.secret(&name).await;
